@@ -1,0 +1,211 @@
+"""Every configuration key of SAN beside Detectron2's own, its default, and what it does.
+
+Keys and defaults are those of the published SAN, so that its YAML files and command lines work.
+Importing this module registers the meta-architectures and the data sets with Detectron2.
+"""
+
+from pathlib import Path
+
+import yaml
+from detectron2.config import CfgNode as CN
+from detectron2.config import get_cfg
+from detectron2.projects.deeplab import add_deeplab_config
+
+import san.data.datasets
+import san.modeling.meta_arch  # noqa: F401  (both imports register names)
+from san.errors import UserError
+
+_CONFIG_FOLDERS = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
+
+
+def add_san_config(cfg):
+    """Add the keys of SAN to ``cfg``, a Detectron2 config that has DeepLab's keys already."""
+    _add_input_keys(cfg.INPUT)
+    _add_solver_keys(cfg.SOLVER)
+    cfg.MODEL.SAN = _san_keys()
+    cfg.MODEL.SIDE_ADAPTER = _side_adapter_keys()
+    # Attention is always the fused one of PyTorch; kept because published files may set it
+    cfg.MODEL.FLASH = False
+    cfg.WANDB = CN()
+    # Log to Weights & Biases too (needs the package wandb)
+    cfg.WANDB.ENABLED = False
+    cfg.WANDB.PROJECT = "san"
+    # Name of the run; None: Weights & Biases chooses one
+    cfg.WANDB.NAME = None
+
+
+def _add_input_keys(node):
+    # Mapper of the training data; "mask_former_semantic" is the only one
+    node.DATASET_MAPPER_NAME = "mask_former_semantic"
+    # Random brightness, contrast, saturation and hue, as in SSD
+    node.COLOR_AUG_SSD = False
+    # A crop is drawn again (10 times at most) while one class covers more than this share of it
+    node.CROP.SINGLE_CATEGORY_MAX_AREA = 1.0
+    # Training crops are padded to this size in pixels, both sides; -1: not padded
+    node.SIZE_DIVISIBILITY = -1
+
+
+def _add_solver_keys(node):
+    # Weight decay of parameters whose name contains one of WEIGHT_DECAY_EMBED_GROUP
+    node.WEIGHT_DECAY_EMBED = 0.0
+    node.WEIGHT_DECAY_EMBED_GROUP = [
+        "absolute_pos_embed",
+        "positional_embedding",
+        "pos_embed",
+        "query_embed",
+        "relative_position_bias_table",
+    ]
+    # "ADAMW" or "SGD"
+    node.OPTIMIZER = "ADAMW"
+    # Learning-rate factor of the side adapter and the mask decoder
+    node.BACKBONE_MULTIPLIER = 1.0
+    # Learning-rate factor of what is trained inside CLIP
+    node.CLIP_MULTIPLIER = 1.0
+    # Images per process in evaluation
+    node.TEST_IMS_PER_BATCH = 1
+
+
+def _san_keys():
+    node = CN()
+    # Weight of the no-object class in the cross entropy
+    node.NO_OBJECT_WEIGHT = 0.1
+    # Weights of the three losses, in the matching too
+    node.CLASS_WEIGHT = 2.0
+    node.DICE_WEIGHT = 5.0
+    node.MASK_WEIGHT = 5.0
+    # Points per mask at which masks are matched and compared
+    node.TRAIN_NUM_POINTS = 112 * 112
+    # Classes of the training vocabulary
+    node.NUM_CLASSES = 171
+    # Points drawn per point kept; the most uncertain ones are kept
+    node.OVERSAMPLE_RATIO = 3.0
+    # Share of the points that is kept for uncertainty; the rest is uniform
+    node.IMPORTANCE_SAMPLE_RATIO = 0.75
+    # Leave ignored pixels and padding out of the mask losses; the published training counts them as
+    # negatives of every mask
+    node.EXCLUDE_IGNORED = False
+    # open_clip's name of the CLIP model, or one of san/model_configs
+    node.CLIP_MODEL_NAME = "ViT-B/16"
+    # open_clip's tag of pretrained weights, or a file; "": none (MODEL.WEIGHTS has them all)
+    node.CLIP_PRETRAINED_NAME = "openai"
+    # Activation of CLIP: "quick_gelu", "gelu", or "auto": that of the pretrained weights
+    node.CLIP_ACTIVATION = "auto"
+    # Prompt templates of the text classifier, by name (san/modeling/text/templates.py)
+    node.CLIP_TEMPLATE_SET = "vild"
+    # Number of shallow CLIP blocks; the deeper ones recognize the masks
+    node.FEATURE_LAST_LAYER_IDX = 9
+    # Parts of parameter names that are trained in the shallow blocks ("all": everything)
+    node.CLIP_FROZEN_EXCLUDE = ["positional_embedding"]
+    # Parts of parameter names that are trained in the deeper blocks ("all": everything)
+    node.CLIP_DEEPER_FROZEN_EXCLUDE = []
+    # [SLS] tokens attend to image tokens alone: always so here, in the numbers of either setting
+    node.REC_CROSS_ATTN = False
+    # Attention bias from the side adapter's grid to CLIP's: "max", "avg", "bilinear", "bicubic" or
+    # "nearest"
+    node.REC_DOWNSAMPLE_METHOD = "max"
+    # What an [SLS] token starts from: "cls_token" (CLIP's [CLS]), "learnable_token", or
+    # "pos_embedding" (both added)
+    node.SOS_TOKEN_FORMAT = "cls_token"
+    # Images are padded to a multiple of this, in pixels
+    node.SIZE_DIVISIBILITY = 32
+    # CLIP sees the image at its own, lower resolution
+    node.ASYMETRIC_INPUT = True
+    # Scale factor of CLIP's image with ASYMETRIC_INPUT
+    node.CLIP_RESOLUTION = 0.5
+    # Resize masks to the output size before they are combined with the classes, or scores after
+    node.SEM_SEG_POSTPROCESS_BEFORE_INFERENCE = True
+    return node
+
+
+def _side_adapter_keys():
+    node = CN()
+    # The only side adapter
+    node.NAME = "RegionwiseSideAdapterNetwork"
+    # vit_w<width>n<heads>d<depth>_patch<size>
+    node.VIT_NAME = "vit_w240n6d8_patch16"
+    # No pretrained weights exist: False
+    node.PRETRAINED = False
+    # Image size in pixels of the native position embedding
+    node.IMAGE_SIZE = 640
+    # Stochastic depth of the last block; grows linearly from 0
+    node.DROP_PATH_RATE = 0.0
+    # Number of mask proposals
+    node.NUM_QUERIES = 100
+    # The only way of fusing CLIP features: "add"
+    node.FUSION_TYPE = "add"
+    # "i->j": CLIP features after block i are added after side-adapter block j
+    node.FUSION_MAP = ["0->0", "3->1", "6->2", "9->3"]
+    # Blocks whose output is decoded and supervised; the last one is the prediction
+    node.DEEP_SUPERVISION_IDXS = [7, 8]
+    node.ATTN_BIAS = CN()
+    # Attention biases per query: one for each head of CLIP, or 1 for all
+    node.ATTN_BIAS.NUM_HEADS = 12
+    # Attention biases per query: one for each deep block of CLIP, or 1 for all
+    node.ATTN_BIAS.NUM_LAYERS = 1
+    # Channels of the embeddings whose products are masks and biases
+    node.ATTN_BIAS.EMBED_CHANNELS = 256
+    # Hidden channels and number of layers of the decoder's MLPs
+    node.ATTN_BIAS.MLP_CHANNELS = 256
+    node.ATTN_BIAS.MLP_NUM_LAYERS = 3
+    # Learn a scale and an offset, one each for all biases
+    node.ATTN_BIAS.RESCALE_ATTN_BIAS = True
+    return node
+
+
+def find_config(name):
+    """Path of the config file ``name``: as given, or below ``configs/``, e.g. "quick/san_tiny.yaml".
+
+    Raises:
+        UserError: no such file.
+    """
+    candidates = [Path(name), *(folder / name for folder in _CONFIG_FOLDERS)]
+    for path in candidates:
+        if path.is_file():
+            return str(path)
+    raise UserError(f"config file {name!r} not found; tried {', '.join(map(str, candidates))}")
+
+
+def load_config(config_file="", opts=()):
+    """The config of a file and of ``KEY VALUE`` pairs, over the defaults; not frozen.
+
+    Args:
+        config_file (str): a YAML file, or its name below ``configs/``; "": the defaults alone.
+        opts (sequence[str]): KEY VALUE KEY VALUE ..., as on the command line.
+
+    Raises:
+        UserError: a file that is missing or does not parse, a key that does not exist, a value of
+            the wrong type, YAML that would run Python.
+    """
+    cfg = get_cfg()
+    add_deeplab_config(cfg)
+    add_san_config(cfg)
+    if config_file:
+        _merge(cfg.merge_from_file, find_config(config_file), f"config file {config_file}")
+    if len(opts) % 2:
+        raise UserError(f"options come as KEY VALUE pairs, but the last has no value: {opts[-1]!r}")
+    _merge(cfg.merge_from_list, list(opts), "command line")
+    return cfg
+
+
+def _merge(merge, source, origin):
+    """Call ``merge(source)`` and turn what yacs and PyYAML raise into a UserError."""
+    try:
+        if isinstance(source, str):
+            merge(source, allow_unsafe=False)
+        else:
+            merge(source)
+    except yaml.constructor.ConstructorError as error:
+        mark = error.problem_mark
+        raise UserError(
+            f"{origin}: line {mark.line + 1} would run Python, which config files may not "
+            f"({error.problem}); write the value out instead. The published "
+            "INPUT.MIN_SIZE_TRAIN is [320, 384, 448, 512, 576, 640, 704, 768, 832, 896, 960]"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{origin}: not valid YAML: {error}") from error
+    except KeyError as error:
+        raise UserError(
+            f"{origin}: {error.args[0]}; every key is listed in san/config.py"
+        ) from error
+    except (AssertionError, ValueError) as error:
+        raise UserError(f"{origin}: {error}") from error

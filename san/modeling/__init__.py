@@ -1,0 +1,1 @@
+"""Models: ``meta_arch`` -> ``backbone``, ``heads``, ``text`` -> ``layers``; imports point that way."""

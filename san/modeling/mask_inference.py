@@ -1,0 +1,123 @@
+"""From mask and class logits to pixels: class scores, or a label map that never holds them.
+
+Semantic inference of MaskFormer (arXiv 2107.06278, Eq. 3), in which SAN (arXiv 2302.12242) combines
+proposals and their classes: score[c, y, x] = sum_q P[q, c] sigmoid(mask_logits[q, y, x]).
+
+Q queries, C classes, (h, w) grid of the masks, (H, W) output.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+NONE = -1  # label of "none of these"
+_TILE = {"cpu": 64, "cuda": 512}  # side of a tile in pixels: fits the cache, or fills the device
+
+
+class Resize(NamedTuple):
+    """Where masks go: up to the padded model input, cut to the image, resized to the output."""
+
+    padded_size: tuple  # (H, W) of the padded batch
+    image_size: tuple  # (H, W) of this image in it
+    output_size: tuple  # (H, W)
+
+    def weights(self, grid_size, device):
+        """The two bilinear resizes and the cut as one linear map per axis.
+
+        Returns:
+            (H, h) and (W, w) float32: output = rows @ masks @ columns.T.
+        """
+        sizes = zip(grid_size, *self, strict=True)
+        return tuple(_axis_weights(*axis).to(device) for axis in sizes)
+
+
+def _axis_weights(length, padded, kept, out):
+    """(out, length): PyTorch's own weights, read off by resizing the unit vectors."""
+    unit = torch.eye(length)[None]  # (1, channels = length, length)
+    unit = F.interpolate(unit, size=padded, mode="linear", align_corners=False)[..., :kept]
+    if out != kept:
+        unit = F.interpolate(unit, size=out, mode="linear", align_corners=False)
+    return unit[0].T.contiguous()
+
+
+def semantic_scores(mask_logits, class_probs, resize):
+    """Scores of all classes at all pixels.
+
+    Args:
+        mask_logits (Tensor): (Q, h, w).
+        class_probs (Tensor): (Q, C), softmax over classes, "none of these" left out.
+        resize (Resize)
+
+    Returns:
+        Tensor: (C, H, W) float32, scores of 0 and more that need not sum to 1.
+    """
+    scores = class_probs.new_empty((class_probs.shape[1], *resize.output_size), dtype=torch.float32)
+    for rows, columns, masks in _tiles(mask_logits, resize):
+        scores[:, rows, columns] = torch.einsum("qc,qhw->chw", class_probs.float(), masks)
+    return scores
+
+
+def label_map(mask_logits, class_probs, resize, background_threshold=None):
+    """The best class of each pixel, tile by tile; no array of C x H x W exists at any time.
+
+    Args:
+        mask_logits (Tensor): (Q, h, w).
+        class_probs (Tensor): (Q, C + 1), softmax over classes, "none of these" last.
+        resize (Resize)
+        background_threshold (float | None): a pixel is none where the share of "none of these" in the
+            sum of all its scores is this or more; None: every pixel gets a class.
+
+    Returns:
+        labels (H, W) int32, 0..C-1 or -1 for none; scores (H, W) float32 of the best class.
+    """
+    class_probs = class_probs.float()
+    labels = torch.empty(resize.output_size, dtype=torch.int32, device=class_probs.device)
+    scores = torch.empty(resize.output_size, device=class_probs.device)
+    for rows, columns, masks in _tiles(mask_logits, resize):
+        masks = masks.flatten(1)  # (Q, pixels)
+        score, label = _best_class(class_probs[:, :-1], masks)
+        if background_threshold is not None:
+            share = class_probs[:, -1] @ masks / masks.sum(dim=0).clamp_min(1e-12)
+            label = torch.where(share >= background_threshold, NONE, label)
+        shape = labels[rows, columns].shape
+        labels[rows, columns] = label.view(shape).to(torch.int32)
+        scores[rows, columns] = score.view(shape)
+    return labels, scores
+
+
+def _best_class(probs, masks):
+    """probs (Q, C), masks (Q, pixels) -> score and class (pixels,).
+
+    Over a tile each mask lies between its least and its largest value, so each class's score lies
+    between two sums. A class whose upper bound is below another's lower bound wins nowhere in the
+    tile: it is left out, and the result is the same.
+    """
+    upper = masks.amax(dim=1) @ probs  # (C,)
+    lower = masks.amin(dim=1) @ probs
+    (kept,) = torch.nonzero(upper >= lower.max() * (1 - 1e-5), as_tuple=True)
+    score, best = (probs[:, kept].T @ masks).max(dim=0)
+    return score, kept[best]
+
+
+def _tiles(mask_logits, resize):
+    """Yield (rows, columns, masks): slices of the output, and probabilities (Q, rows, columns)."""
+    mask_logits = mask_logits.float()
+    side = _TILE.get(mask_logits.device.type, 512)
+    by_row, by_column = resize.weights(mask_logits.shape[-2:], mask_logits.device)
+    bands = [
+        (slice(y, y + side), *_nonzero(by_row[y : y + side])) for y in range(0, len(by_row), side)
+    ]
+    for x in range(0, len(by_column), side):
+        columns = slice(x, x + side)
+        used, weights = _nonzero(by_column[columns])
+        strip = mask_logits[..., used] @ weights.T  # (Q, h, columns)
+        for rows, used_rows, row_weights in bands:
+            yield rows, columns, (row_weights @ strip[:, used_rows]).sigmoid()
+
+
+def _nonzero(weights):
+    """weights (n, length) -> the slice of the length that they use, and weights (n, used)."""
+    used = weights.any(dim=0).nonzero()
+    used = slice(int(used[0]), int(used[-1]) + 1)
+    return used, weights[:, used]

@@ -1,0 +1,6 @@
+"""Whole models, one file per method; importing this registers them in META_ARCH_REGISTRY."""
+
+from .open_vocab import OpenVocabSegmentor
+from .san import SAN
+
+__all__ = ["SAN", "OpenVocabSegmentor"]

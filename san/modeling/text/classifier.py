@@ -1,0 +1,129 @@
+"""Text classifier: words x templates -> classifier weights.
+
+CLIP (arXiv 2103.00020), Sec. 3.1.4, prompt ensembling in embedding space; the learned "none of these"
+of SAN (arXiv 2302.12242), Sec. 3.3, as in DETR's no-object class.
+
+C classes, W words (synonyms included, W >= C), D embedding.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from san.errors import UserError
+
+from .text_encoder import TextEncoder
+
+_PROMPTS_PER_BATCH = 512
+_MAX_CACHED_WORDS = 65536
+
+
+class TextEmbeddings(NamedTuple):
+    """Classifier weights of one vocabulary."""
+
+    embeds: torch.Tensor  # (W, D), or (W + 1, D) with "none of these" in the last row; unit norm
+    num_classes: int  # C, "none of these" not counted
+    class_of_word: torch.Tensor | None  # (W,) int64; None where every class is one word
+
+    def classes(self, word_logits):
+        """Logits of words (..., W[+1]) -> of classes (..., C[+1]): the best synonym counts."""
+        if self.class_of_word is None:
+            return word_logits
+        words = len(self.class_of_word)
+        index = self.class_of_word.expand(*word_logits.shape[:-1], -1)
+        best = word_logits.new_full((*index.shape[:-1], self.num_classes), float("-inf"))
+        best = best.scatter_reduce(-1, index, word_logits[..., :words], "amax")
+        return torch.cat([best, word_logits[..., words:]], dim=-1)
+
+
+class TextClassifier(nn.Module):
+    """Embeds vocabularies, each word once.
+
+    Embeddings are float32 whatever autocast says. They are kept in memory by word until a weight of
+    the text tower changes or moves to another device.
+
+    Args:
+        clip: open_clip's ``CLIP``; its text tower is used, not copied.
+        tokenizer: callable, list[str] -> (N, context) int64, with ``encode`` and ``context_length``.
+        templates (sequence[str]): each with one "{}".
+        with_no_object (bool): learn an embedding of "none of these".
+    """
+
+    def __init__(self, clip, tokenizer, templates, with_no_object=False):
+        super().__init__()
+        self.text_encoder = TextEncoder(clip).requires_grad_(False)
+        self.logit_scale = clip.logit_scale.requires_grad_(False)  # natural logarithm
+        self.tokenizer = tokenizer
+        self.templates = tuple(templates)
+        embed_dim = clip.text_projection.shape[-1]
+        self.no_object_embed = (
+            nn.Parameter(torch.randn(1, embed_dim) * embed_dim**-0.5) if with_no_object else None
+        )
+        self._cache, self._cache_key = {}, None
+
+    def forward(self, vocabulary):
+        """Embed a vocabulary.
+
+        Args:
+            vocabulary (sequence[sequence[str]]): for each class, in order, its synonyms.
+
+        Returns:
+            TextEmbeddings
+
+        Raises:
+            UserError: a word too long for the text tower's context.
+        """
+        words = [word for synonyms in vocabulary for word in synonyms]
+        embeds = self.embed_words(words)  # (W, D)
+        if self.no_object_embed is not None:
+            embeds = torch.cat([embeds, F.normalize(self.no_object_embed.float(), dim=-1)])
+        if len(words) == len(vocabulary):
+            return TextEmbeddings(embeds, len(words), None)
+        sizes = torch.tensor([len(synonyms) for synonyms in vocabulary])
+        class_of_word = torch.arange(len(vocabulary)).repeat_interleave(sizes)
+        return TextEmbeddings(embeds, len(vocabulary), class_of_word.to(embeds.device))
+
+    @torch.no_grad()
+    def embed_words(self, words):
+        """words -> (W, D): the normalized mean over templates of normalized embeddings."""
+        self._drop_stale_cache()
+        new = [word for word in dict.fromkeys(words) if word not in self._cache]
+        if new:
+            self._check_length(new)
+            with torch.autocast(self.logit_scale.device.type, enabled=False):
+                embeds = self._embed_prompts([t.format(w) for w in new for t in self.templates])
+            embeds = embeds.unflatten(0, (len(new), -1)).mean(dim=1)  # (W, templates, D) -> (W, D)
+            self._cache.update(zip(new, F.normalize(embeds, dim=-1), strict=True))
+        return torch.stack([self._cache[word] for word in words])
+
+    def _embed_prompts(self, prompts):
+        """prompts -> (N, D) float32, unit norm; prompts of like length are computed together."""
+        tokens = self.tokenizer(prompts)
+        order = tokens.argmax(dim=-1).argsort(stable=True)
+        tokens = tokens[order].to(self.logit_scale.device)
+        embeds = torch.cat([self.text_encoder(part) for part in tokens.split(_PROMPTS_PER_BATCH)])
+        return F.normalize(embeds.float(), dim=-1)[order.argsort()]
+
+    def _check_length(self, words):
+        limit = self.tokenizer.context_length - 2  # start and end of text
+        longest = max(len(self.tokenizer.encode(t.format(""))) for t in self.templates)
+        for word in words:
+            length = len(self.tokenizer.encode(word))
+            if length > limit - longest:
+                raise UserError(
+                    f"vocabulary: the word {_shorten(word)!r} has {length} tokens; with its prompt "
+                    f"the text tower has room for {limit - longest}. Use a shorter name"
+                )
+
+    def _drop_stale_cache(self):
+        """Every change in place of a parameter counts its version up; a move gives it new memory."""
+        key = [self.templates]
+        key += [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
+        if key != self._cache_key or len(self._cache) > _MAX_CACHED_WORDS:
+            self._cache, self._cache_key = {}, key
+
+
+def _shorten(word, length=60):
+    return word if len(word) <= length else word[: length - 3] + "..."

@@ -1,0 +1,166 @@
+"""Loaders: data set records -> mapped batches, through Detectron2's own loaders."""
+
+import difflib
+
+import torch
+from detectron2.data import (
+    DatasetCatalog,
+    DatasetFromList,
+    build_detection_test_loader,
+    build_detection_train_loader,
+)
+from detectron2.utils import comm
+
+from ..errors import UserError
+from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
+from .datasets import DATASETS
+from .train_stream import PositionSampler, TrainStream
+from .worker_errors import CatchUserError, raise_user_error
+
+
+def build_train_loader(cfg):
+    """Training loader over all of DATASETS.TRAIN.
+
+    Every image is padded to one size, so DATALOADER.ASPECT_RATIO_GROUPING could save nothing and
+    would break the order of the stream: it is not applied.
+
+    Args:
+        cfg: DATASETS.TRAIN, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS, INPUT, SEED (negative:
+            a random seed shared by all processes).
+    Returns:
+        TrainLoader
+    Raises:
+        UserError: unknown or missing data set, or a key with a value that is not supported.
+    """
+    _check_loader_keys(cfg)
+    return TrainLoader(
+        get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN"),
+        TrainDatasetMapper(cfg),
+        batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        seed=cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed(),
+    )
+
+
+class TrainLoader:
+    """Infinite iterable of this process' share of each batch, a list of mapped records.
+
+    Iteration i of the whole job takes the items [i * batch_size, (i + 1) * batch_size) of the
+    `TrainStream`; process r of W gets every W-th of them, from the r-th on.
+
+    Attributes:
+        seed (int): >= 0, decides the order of the records and all augmentations.
+        start_iter (int): iteration that the next ``iter()`` begins with.
+    """
+
+    def __init__(self, records, mapper, *, batch_size, num_workers=0, seed=0, start_iter=0):
+        """
+        Args:
+            records (list[dict]): data set records.
+            mapper (callable): record -> model input; may draw from the global generators.
+            batch_size (int): images per iteration, all processes together.
+            num_workers (int): loading processes per training process; 0: load in this process.
+        """
+        self.records = DatasetFromList(records, copy=False)
+        self.mapper = mapper
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.start_iter = start_iter
+
+    def __iter__(self):
+        loader = build_detection_train_loader(
+            TrainStream(self.records, CatchUserError(self.mapper), self.seed),
+            mapper=None,
+            sampler=PositionSampler(self.start_iter * self.batch_size),
+            total_batch_size=self.batch_size,
+            aspect_ratio_grouping=False,
+            num_workers=self.num_workers,
+            generator=torch.Generator(),  # else the DataLoader draws from the global one
+        )
+        return map(raise_user_error, loader)
+
+
+def build_test_loader(cfg, dataset_name):
+    """Evaluation loader over one data set, each process a contiguous part of it.
+
+    Args:
+        cfg: INPUT, DATALOADER.NUM_WORKERS, SOLVER.TEST_IMS_PER_BATCH (images per process).
+        dataset_name (str): registered name.
+    Returns:
+        TestLoader
+    Raises:
+        UserError: unknown or missing data set.
+    """
+    loader = build_detection_test_loader(
+        get_records([dataset_name], "DATASETS.TEST"),
+        mapper=CatchUserError(TestDatasetMapper(cfg)),
+        batch_size=cfg.SOLVER.TEST_IMS_PER_BATCH,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+    )
+    loader.generator = torch.Generator()  # else each pass draws from the global one
+    return TestLoader(loader)
+
+
+class TestLoader:
+    """Sized iterable of lists of model inputs, see `TestDatasetMapper`."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    def __init__(self, loader):
+        """
+        Args:
+            loader (torch.utils.data.DataLoader): over a `CatchUserError` mapper.
+        """
+        self.loader = loader
+
+    def __len__(self):
+        return len(self.loader)
+
+    def __iter__(self):
+        return map(raise_user_error, self.loader)
+
+
+def get_records(names, key):
+    """Records of registered data sets, one after the other.
+
+    Args:
+        names (sequence[str]): registered names.
+        key (str): config key that the names come from, for the message.
+    Returns:
+        list[dict]: records as registered, with "meta": {"dataset_name": name} added.
+    Raises:
+        UserError: no names, an unknown name, missing files.
+    """
+    if not names:
+        raise UserError(f"{key} is empty; give at least one data set name")
+    return [
+        {**record, "meta": {"dataset_name": name}}
+        for name in names
+        for record in _load_dataset(name, key)
+    ]
+
+
+def _load_dataset(name, key):
+    if name not in DatasetCatalog:
+        close = difflib.get_close_matches(name, DatasetCatalog, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise UserError(
+            f"{key}: no data set '{name}' is registered; {hint}"
+            f"The built-in ones are {', '.join(DATASETS)}"
+        )
+    return DatasetCatalog.get(name)
+
+
+def _check_loader_keys(cfg):
+    if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
+        raise UserError(
+            f"DATALOADER.SAMPLER_TRAIN is '{cfg.DATALOADER.SAMPLER_TRAIN}'; only "
+            "'TrainingSampler' (shuffled epochs) is supported"
+        )
+    batch_size, world_size = cfg.SOLVER.IMS_PER_BATCH, comm.get_world_size()
+    if batch_size < 1 or batch_size % world_size:
+        raise UserError(
+            f"SOLVER.IMS_PER_BATCH is {batch_size}; it must be a positive multiple of the number "
+            f"of processes, {world_size}"
+        )

@@ -1,0 +1,14 @@
+"""The data sets of the published evaluation; importing this package registers them."""
+
+from .builtin import DATASETS, SemSegDataset, datasets_root
+from .categories import read_categories
+from .files import load_label_map, load_rgb_image
+
+__all__ = [
+    "DATASETS",
+    "SemSegDataset",
+    "datasets_root",
+    "load_label_map",
+    "load_rgb_image",
+    "read_categories",
+]

@@ -1,0 +1,1 @@
+"""Make the registered label maps from the files that each data set's authors publish."""

@@ -1,0 +1,177 @@
+"""Optimizer and learning-rate schedule of SAN's training (arXiv 2302.12242, Sec. 4.1)."""
+
+import itertools
+import logging
+from typing import NamedTuple
+
+from detectron2.projects.deeplab import build_lr_scheduler as build_deeplab_lr_scheduler
+from detectron2.solver.build import GradientClipType, maybe_add_gradient_clipping
+from tabulate import tabulate
+from torch import nn
+from torch.optim import SGD, AdamW
+
+from san.errors import UserError
+
+# First parts of parameter names that a learning-rate multiplier of the config applies to
+LR_MULTIPLIERS = {
+    "BACKBONE_MULTIPLIER": ("side_adapter", "mask_decoder"),
+    "CLIP_MULTIPLIER": ("clip", "mask_recognition"),
+}
+LR_SCHEDULERS = (
+    "WarmupPolyLR",
+    "WarmupMultiStepLR",
+    "WarmupCosineLR",
+    "WarmupStepWithFixedGammaLR",
+)
+NORM_LAYERS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.LayerNorm,
+)
+
+
+class ParameterRule(NamedTuple):
+    """How one parameter is trained."""
+
+    name: str
+    parameter: nn.Parameter
+    lr: float
+    weight_decay: float
+
+
+def parameter_rules(solver, model):
+    """Learning rate and weight decay of every trainable parameter of ``model``, in model order.
+
+    Args:
+        solver (CfgNode): the config's SOLVER node.
+        model (nn.Module): a parameter shared between modules goes by its first name.
+
+    Returns:
+        list[ParameterRule]
+    """
+    rules, seen = [], set()
+    for module_name, module in model.named_modules():
+        for last_name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or parameter in seen:
+                continue
+            seen.add(parameter)
+            name = f"{module_name}.{last_name}" if module_name else last_name
+            weight_decay = _weight_decay(solver, module, last_name)
+            rules.append(ParameterRule(name, parameter, _learning_rate(solver, name), weight_decay))
+    return rules
+
+
+def _learning_rate(solver, name):
+    lr = solver.BASE_LR
+    for key, parts in LR_MULTIPLIERS.items():
+        if name.split(".")[0] in parts:
+            lr *= solver[key]
+    return lr
+
+
+def _weight_decay(solver, module, last_name):
+    """Norms first, then embeddings by type or by name; a custom norm layer counts as any layer."""
+    if isinstance(module, NORM_LAYERS):
+        return solver.WEIGHT_DECAY_NORM
+    is_embedding = any(part in last_name for part in solver.WEIGHT_DECAY_EMBED_GROUP)
+    if is_embedding or isinstance(module, nn.Embedding):
+        return solver.WEIGHT_DECAY_EMBED
+    return solver.WEIGHT_DECAY
+
+
+def build_optimizer(cfg, model):
+    """The optimizer that SOLVER describes, over the trainable parameters of ``model``.
+
+    Parameters of equal learning rate and weight decay share a group, so that PyTorch updates them
+    together; a step gives what one group per parameter would give.
+
+    Raises:
+        UserError: an OPTIMIZER or a CLIP_GRADIENTS.CLIP_TYPE that does not exist.
+    """
+    solver = cfg.SOLVER
+    rules = parameter_rules(solver, model)
+    logging.getLogger(__name__).info("Optimizer:\n%s", optimizer_table(rules))
+    groups = _groups(rules)
+    if solver.OPTIMIZER == "ADAMW":
+        optimizer = AdamW(groups, solver.BASE_LR)
+    elif solver.OPTIMIZER == "SGD":
+        optimizer = SGD(groups, solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV)
+    else:
+        raise UserError(f"SOLVER.OPTIMIZER {solver.OPTIMIZER!r} does not exist: ADAMW or SGD")
+    return _add_gradient_clipping(cfg, optimizer)
+
+
+def _groups(rules):
+    """Parameter groups with names, one for each (learning rate, weight decay)."""
+    groups = {}
+    for rule in rules:
+        group = groups.setdefault((rule.lr, rule.weight_decay), [])
+        group.append((rule.name, rule.parameter))
+    return [
+        {"params": named, "lr": lr, "weight_decay": weight_decay}
+        for (lr, weight_decay), named in groups.items()
+    ]
+
+
+def _add_gradient_clipping(cfg, optimizer):
+    clip = cfg.SOLVER.CLIP_GRADIENTS
+    per_parameter = [kind.value for kind in GradientClipType]
+    if not clip.ENABLED:
+        return optimizer
+    if clip.CLIP_TYPE in per_parameter:
+        return maybe_add_gradient_clipping(cfg, optimizer)
+    if clip.CLIP_TYPE != "full_model":
+        raise UserError(
+            f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {clip.CLIP_TYPE!r} does not exist: "
+            f"{', '.join(['full_model', *per_parameter])}"
+        )
+    if clip.CLIP_VALUE > 0:
+        clip_full_model(optimizer, clip.CLIP_VALUE, clip.NORM_TYPE)
+    return optimizer
+
+
+def clip_full_model(optimizer, max_norm, norm_type=2.0):
+    """Let every step first scale all gradients so that their joint norm is at most ``max_norm``.
+
+    Right under ``torch.amp.GradScaler`` too, which has unscaled the gradients by then, unless the
+    optimizer unscales them itself inside its step (the fused ones).
+    """
+    assert not getattr(optimizer, "_step_supports_amp_scaling", False), "fused optimizer"
+
+    def clip(optimizer, args, kwargs):
+        parameters = itertools.chain.from_iterable(g["params"] for g in optimizer.param_groups)
+        nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
+
+    optimizer.register_step_pre_hook(clip)
+
+
+def optimizer_table(rules):
+    """Text table of name, shape, learning rate and weight decay, and the total in millions."""
+    rows = [
+        (r.name, "x".join(map(str, r.parameter.shape)), f"{r.lr:.2e}", f"{r.weight_decay:.2e}")
+        for r in rules
+    ]
+    total = sum(rule.parameter.numel() for rule in rules)
+    rows.append(("total", f"{total / 1e6:.2f}M", "", ""))
+    headers = ("parameter", "shape", "lr", "weight decay")
+    return tabulate(rows, headers, tablefmt="presto", disable_numparse=True)
+
+
+def build_lr_scheduler(cfg, optimizer):
+    """The schedule that SOLVER.LR_SCHEDULER_NAME names; SAN's is DeepLab's WarmupPolyLR.
+
+    Raises:
+        UserError: a name that does not exist.
+    """
+    if cfg.SOLVER.LR_SCHEDULER_NAME not in LR_SCHEDULERS:
+        raise UserError(
+            f"SOLVER.LR_SCHEDULER_NAME {cfg.SOLVER.LR_SCHEDULER_NAME!r} does not exist: "
+            f"{', '.join(LR_SCHEDULERS)}"
+        )
+    return build_deeplab_lr_scheduler(cfg, optimizer)

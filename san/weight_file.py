@@ -1,0 +1,156 @@
+"""Weight files: read them without running what is in them, write them all or not at all."""
+
+import contextlib
+import os
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
+
+from san.errors import UserError
+
+_REFUSED = (".pkl", ".pickle")
+
+
+def load_state_dict_file(path):
+    """Parameter name -> tensor on the CPU; see :func:`read_checkpoint`."""
+    return read_checkpoint(path)["model"]
+
+
+def read_checkpoint(path):
+    """Read a weight file: ``.safetensors``, or anything that ``torch.save`` wrote.
+
+    Returns a dict:
+        "model": parameter name -> tensor on the CPU. The file is either such a dict itself or, as
+            Detectron2 writes it, has one under this key; DistributedDataParallel's prefix
+            ``module.`` is dropped.
+        "metadata": str -> str, what the file says about itself; {} where it says nothing.
+        and Detectron2's other entries ("trainer", "iteration", ...), where there are any.
+
+    Nothing but tensors, numbers, strings and containers of these is unpickled. Raises a UserError
+    for a missing, empty, truncated or foreign file, and for one with pickled objects.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no weight file at {path}" + (": it is a folder" * path.is_dir()))
+    if path.suffix in _REFUSED:
+        raise UserError(
+            f"{path} is a pickle file, which can run any program when it is read: use a .pth or "
+            ".safetensors file"
+        )
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty: get or make it again")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    _check_tensors(content["model"], path)
+    consume_prefix_in_state_dict_if_present(content["model"], "module.")
+    return content
+
+
+def save_weights(path, state_dict, metadata):
+    """Write tensors and metadata (str -> str) to ``path``, as ``.safetensors`` or else ``.pth``."""
+    with atomic_path(path) as temporary:
+        if Path(path).suffix == ".safetensors":
+            tensors = {key: value.contiguous() for key, value in state_dict.items()}
+            save_file(tensors, temporary, metadata=metadata)
+        else:
+            torch.save({"model": state_dict, "metadata": metadata}, temporary)
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Write a file all or not at all: the block writes to the path that it is given.
+
+    That path is in the same folder; it takes the place of ``path`` after the block, with its
+    content on the disk, and is deleted if the block raises. A killed process leaves at most
+    :func:`temporary_path`, never half a file at ``path``.
+    """
+    path = Path(path)
+    temporary = temporary_path(path)
+    try:
+        yield temporary
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def temporary_path(path):
+    """Where :func:`atomic_path` has ``path`` written first."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def is_complete(path):
+    """Whether ``path`` is a file that ``torch.save`` finished: its index, at the end, is there."""
+    return os.path.isfile(path) and zipfile.is_zipfile(path)
+
+
+def _read_safetensors(path):
+    try:
+        with safe_open(path, framework="pt") as file:
+            model = {key: file.get_tensor(key) for key in file.keys()}
+            return {"model": model, "metadata": file.metadata() or {}}
+    except SafetensorError as error:
+        raise _unreadable(path, error) from None
+
+
+def _read_torch(path):
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        objects = _pickled_objects(path, error)
+        if objects:
+            raise UserError(
+                f"{path} holds pickled objects ({', '.join(objects)}), which can run any program "
+                "when they are read: save a state dict, that is, tensors by name"
+            ) from None
+        raise _unreadable(path, error) from None
+    except (RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(path, error) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
+    if not isinstance(content.get("model"), dict):
+        content = {"model": content}
+    return {"metadata": {}, **content}
+
+
+def _pickled_objects(path, error):
+    """Full names of what torch would not unpickle."""
+    if zipfile.is_zipfile(path):
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    return re.findall(r"GLOBAL (\S+)", str(error))  # torch's format before 1.6
+
+
+def _unreadable(path, error):
+    reason = str(error).rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
+    return UserError(
+        f"{path} is truncated or no weight file ({reason or type(error).__name__}): get or make it "
+        "again"
+    )
+
+
+def _check_tensors(state_dict, path):
+    foreign = [key for key, value in state_dict.items() if not isinstance(value, torch.Tensor)]
+    if foreign or not state_dict:
+        found = ", ".join(map(str, foreign[:10])) or "nothing"
+        raise UserError(
+            f"{path} is no checkpoint: expected tensors by name, or these under 'model'; found "
+            f"{found}"
+        )
+
+
+def _sync_folder(folder):
+    """Make a rename last through a power cut, where folders can be synced (not on Windows)."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

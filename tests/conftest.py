@@ -1,0 +1,20 @@
+"""Every test starts from the same seeds and takes its share of the machine's cores."""
+
+import os
+import random
+
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_THREADS = max(1, (os.cpu_count() or 1) // _WORKERS)
+# Read by PyTorch when it is imported, here and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", str(_THREADS))
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)

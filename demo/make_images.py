@@ -34,7 +34,7 @@ class Canvas:
         return mask
 
     def fill(self, mask, top, bottom=None, grain=(1, 1), noise=0.0):
-        """Fill a mask from color ``top`` to color ``bottom``, with noise of ``grain`` (x,y) pixels."""
+        """Fill a mask from color ``top`` down to ``bottom``; ``grain`` is (x,y) pixels."""
         x0, y0, x1, y1 = mask.getbbox()
         ramp = np.linspace(0, 1, y1 - y0)[:, None, None]
         color = np.array(top) * (1 - ramp) + np.array(bottom or top) * ramp  # (h,1,3)
@@ -154,10 +154,10 @@ def draw_lake():
     for peak, half, foot in ((120, 150, 80), (300, 190, 52), (440, 130, 104)):
         left, right = (peak - half, 228), (peak + half, 228)
         c.polygon([left, (peak, foot), right], (118, 112, 146), (84, 88, 120), (5, 5), noise=9)
-        drop, share = (228 - foot) * 0.36, 0.36
-        snow = [(peak, foot), (peak + half * share, foot + drop), (peak + half * 0.16, foot + drop * 0.7),
-                (peak, foot + drop * 1.15), (peak - half * 0.17, foot + drop * 0.72),
-                (peak - half * share, foot + drop)]  # fmt: skip
+        side, drop = 0.36 * half, 0.36 * (228 - foot)
+        snow = [(peak, foot), (peak + side, foot + drop),
+                (peak + half * 0.16, foot + drop * 0.7), (peak, foot + drop * 1.15),
+                (peak - half * 0.17, foot + drop * 0.72), (peak - side, foot + drop)]  # fmt: skip
         c.polygon(snow, (252, 248, 252), (222, 220, 236))
     c.ridge(222, 5, (74, 108, 92), (48, 84, 74), grain=(3, 3), noise=8)
     c.box(0, 240, WIDTH, HEIGHT, (196, 150, 160), (58, 84, 134), grain=(26, 2), noise=8)

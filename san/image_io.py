@@ -86,7 +86,7 @@ def _stretch(values):
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def output_file(path):
     """Give a temporary path beside ``path``; it is renamed to ``path`` if the block succeeds.
 
     The folder is created where it is missing. UserError where the file cannot be written.
@@ -110,5 +110,5 @@ def atomic_path(path):
 def write_labels(path, label_map):
     """Write a label map (H,W), -1 = none, as a 16-bit PNG in which none is `NO_LABEL`."""
     labels = np.where(label_map < 0, NO_LABEL, label_map).astype(np.uint16)
-    with atomic_path(path) as temporary:
+    with output_file(path) as temporary:
         Image.fromarray(labels).save(temporary, format="PNG")

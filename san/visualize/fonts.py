@@ -37,3 +37,12 @@ def _lacks(path, characters):
 @functools.cache
 def _charmap(path):
     return frozenset(FT2Font(path).get_charmap())
+
+
+def shorten(text, font, room):
+    """Cut ``text`` to ``room`` pixels, ending in an ellipsis."""
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "…") > room:
+        text = text[:-1]
+    return text + "…"

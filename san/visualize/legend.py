@@ -2,11 +2,14 @@
 
 from PIL import Image, ImageDraw
 
-from san.visualize.fonts import load_font
+from san.visualize.fonts import load_font, shorten
 
 PAPER = (255, 255, 255)
 _INK, _MUTED, _NONE_COLOR = (32, 33, 36), (110, 114, 120), (115, 115, 115)
+_FRAME = (190, 194, 200)  # lets a white swatch be seen
 _NONE_NAME = "none of these"
+_MAX_ENTRIES = 48  # the rest is counted in one line
+_MAX_NAME = 14  # longest name in several columns, times the font size
 
 
 def draw_legend(width, names, colors, shares, font_size):
@@ -19,38 +22,42 @@ def draw_legend(width, names, colors, shares, font_size):
         font_size: pixels.
     """
     swatch, gap, row = round(font_size * 1.1), round(font_size * 0.6), round(font_size * 1.8)
-    texts = [names[label] if label >= 0 else _NONE_NAME for label in shares]
-    fonts = [load_font(font_size, text) for text in texts]
     number_font = load_font(font_size)
+    entries = _entries(names, colors, shares)
     fixed = swatch + number_font.getlength("100.0%") + 4 * gap  # all of a column but the name
     inner = width - 2 * gap
-    widest = max(font.getlength(text) for font, text in zip(fonts, texts, strict=True))
-    columns = int(max(1, min(inner // (fixed + widest), len(texts))))
-    rows = -(-len(texts) // columns)
-    column = inner / columns
+    longest = max(load_font(font_size, name).getlength(name) for name, _, _ in entries)
+    room = min(longest, max(_MAX_NAME * font_size, inner / len(entries) - fixed), inner - fixed)
+    columns = int(max(1, min(inner // (fixed + room), len(entries))))
+    rows = -(-len(entries) // columns)
     legend = Image.new("RGB", (width, rows * row + 2 * gap), PAPER)
     draw = ImageDraw.Draw(legend)
-    for position, (label, text, font) in enumerate(zip(shares, texts, fonts, strict=True)):
-        x = gap + position // rows * column
+    for position, (name, color, share) in enumerate(entries):
+        x = gap + position // rows * (inner / columns)
         y = gap + (position % rows + 0.5) * row
-        color = tuple(int(value) for value in colors[label]) if label >= 0 else _NONE_COLOR
         box = (x, y - swatch / 2, x + swatch, y + swatch / 2)
-        draw.rounded_rectangle(box, swatch // 4, fill=color)
-        text = _shorten(text, font, column - fixed)
-        draw.text((x + swatch + gap, y), text, _INK, font, anchor="lm")
-        end = min(x + fixed + widest, x + column) - gap
-        draw.text((end, y), _percent(shares[label]), _MUTED, number_font, anchor="rm")
+        if color is not None:
+            draw.rounded_rectangle(box, swatch // 4, fill=color, outline=_FRAME)
+        font = load_font(font_size, name)
+        draw.text((x + swatch + gap, y), shorten(name, font, room), _INK, font, anchor="lm")
+        draw.text((x + fixed + room - gap, y), _percent(share), _MUTED, number_font, anchor="rm")
     return legend
+
+
+def _entries(names, colors, shares):
+    """(name, color, share) of each line; what is beyond `_MAX_ENTRIES` becomes one line."""
+    entries = [
+        (_NONE_NAME, _NONE_COLOR, share)
+        if label < 0
+        else (names[label], tuple(int(value) for value in colors[label]), share)
+        for label, share in shares.items()
+    ]
+    if len(entries) <= _MAX_ENTRIES:
+        return entries
+    shown, hidden = entries[: _MAX_ENTRIES - 1], entries[_MAX_ENTRIES - 1 :]
+    rest = sum(share for _, _, share in hidden)
+    return [*shown, (f"and {len(hidden)} more", None, rest)]
 
 
 def _percent(share):
     return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
-
-
-def _shorten(text, font, room):
-    """Cut ``text`` to ``room`` pixels, ending in an ellipsis."""
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "…") > room:
-        text = text[:-1]
-    return text + "…"

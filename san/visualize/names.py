@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import ImageDraw
 
-from san.visualize.fonts import load_font
+from san.visualize.fonts import load_font, shorten
 from san.visualize.label_map import resize_labels
 
 MIN_SHARE = 0.004  # classes with a smaller share of the pixels are named in the legend alone
@@ -40,9 +40,9 @@ def write_names(view, labels, names, colors, shares, font_size):
 def find_place(mask, occupied, box):
     """Top left corner (y,x) for a box (height,width) as deep inside ``mask`` as can be, or None.
 
-    The box is centered in the mask's largest connected component, and lies whole in the picture
-    and clear of ``occupied``. Of such places, the one that covers most of the component and whose
-    center is farthest from its border.
+    The center of the box is in the mask's largest connected component, and lies whole in the picture
+    and clear of ``occupied``. Of such places the best is full of the component, far from its border
+    and near its center of mass.
 
     Args:
         mask: (h,w) bool, not empty.
@@ -55,12 +55,23 @@ def find_place(mask, occupied, box):
     region = (components == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
     depth = cv2.distanceTransform(np.pad(region, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     score = _box_sums(region, box) / (box[0] * box[1])  # share of the box inside the region
-    center = np.s_[box[0] // 2 :, box[1] // 2 :]
-    depth = depth[center][: score.shape[0], : score.shape[1]]
-    score += 0.5 * depth / depth.max(initial=1)
-    score[(depth == 0) | (_box_sums(occupied, box) > 0)] = -1
+    score += 0.5 * _at_centers(depth, box, score.shape) / depth.max()
+    score -= 0.3 * _at_centers(_distance_to_center(region), box, score.shape)
+    score[(_at_centers(depth, box, score.shape) == 0) | (_box_sums(occupied, box) > 0)] = -np.inf
     y, x = np.unravel_index(score.argmax(), score.shape)
-    return (int(y), int(x)) if score[y, x] >= 0 else None
+    return (int(y), int(x)) if np.isfinite(score[y, x]) else None
+
+
+def _at_centers(values, box, size):
+    """Values (h,w) at the center of the box, for every top left corner -> ``size``."""
+    return values[box[0] // 2 :, box[1] // 2 :][: size[0], : size[1]]
+
+
+def _distance_to_center(region):
+    """Distance of every pixel to the center of mass of ``region``, 1 being the map's diagonal."""
+    y, x = np.nonzero(region)
+    rows, columns = np.indices(region.shape)
+    return np.hypot(rows - y.mean(), columns - x.mean()) / np.hypot(*region.shape)
 
 
 def _box_sums(values, box):
@@ -77,12 +88,13 @@ class _Tag:
     """A name on a rounded plate in the color of its class."""
 
     def __init__(self, text, color, font_size):
-        self.text, self.color = text, color
+        self.color = color
         self.font = load_font(font_size, text)
+        self.text = shorten(text, self.font, 14 * font_size)
         self.pad = max(3, font_size // 3)
         ascent, descent = self.font.getmetrics()
         self.height = ascent + descent + self.pad
-        self.width = int(np.ceil(self.font.getlength(text))) + 2 * self.pad
+        self.width = int(np.ceil(self.font.getlength(self.text))) + 2 * self.pad
 
     def draw(self, draw, y, x):
         plate = (x, y, x + self.width, y + self.height)

@@ -1,0 +1,125 @@
+"""Segment many images: read ahead and write behind, while the model runs."""
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from san.errors import UserError
+from san.image_io import read_image
+
+_WORKERS = 4  # threads that decode and encode images
+_AHEAD = 3  # images in memory on either side of the model
+
+
+class Outcome(NamedTuple):
+    """What became of one image: a ``record`` of its results, or an ``error`` message."""
+
+    path: Path
+    record: dict | None
+    error: str | None
+
+
+def segment_files(segmenter, inputs, vocabulary, output, background_threshold=None):
+    """Segment images and write their overlays and labels below a folder.
+
+    Args:
+        segmenter: `san.predictor.Segmenter`.
+        inputs: sequence of `san.inputs.Input`.
+        vocabulary: `Vocabulary`.
+        output: folder of the results.
+        background_threshold: as in `Segmenter`.
+
+    Yields:
+        Outcome of each image, in order, its files being written. A bad image has an error and does
+        not end the run.
+    """
+
+    def read(item):
+        return item, *_attempt(read_image, item.path)
+
+    def segment(loaded):
+        item, pixels, error = loaded
+        if error is not None:
+            return item, None, 0.0, error
+        start = perf_counter()
+        result, error = _attempt(segmenter, pixels, vocabulary, background_threshold)
+        return item, result, perf_counter() - start, error
+
+    def write(segmented):
+        item, result, seconds, error = segmented
+        record = None
+        if error is None:
+            record, error = _attempt(_write_result, item, result, seconds, output)
+        return Outcome(item.path, record, error)
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        loaded = _run_ahead(pool, read, inputs)
+        yield from _run_ahead(pool, write, map(segment, loaded))
+
+
+def _run_ahead(pool, function, items):
+    """Like ``map(function, items)``, with a few calls under way in ``pool``."""
+    pending = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > _AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _attempt(function, *args):
+    """Call a function -> (result, None), or (None, message) where the input cannot be used."""
+    try:
+        return function(*args), None
+    except UserError as error:
+        return None, str(error)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "out of memory" not in str(error):
+            raise
+        return None, f"not enough memory for this image ({error}): scale it down"
+
+
+def _write_result(item, result, seconds, output):
+    """Write one image's files -> its record for predictions.json."""
+    overlay, labels = result.save(Path(output, item.name))
+    height, width = result.label_map.shape
+    return {
+        "file": str(item.path),
+        "overlay": overlay.relative_to(output).as_posix(),
+        "labels": labels.relative_to(output).as_posix(),
+        "height": height,
+        "width": width,
+        "seconds": round(seconds, 4),
+        "classes": describe_classes(result.label_map, result.scores, result.vocabulary),
+    }
+
+
+def describe_classes(label_map, scores, vocabulary):
+    """Describe the classes present, largest first -> list of dict.
+
+    Each has "name", "index" (position in the vocabulary), "id", "area" in pixels, "share" of the
+    image, 0..1, "score" (mean over its pixels) and "segmentation", its mask as COCO RLE.
+    """
+    labels, areas = np.unique(label_map[label_map >= 0], return_counts=True)
+    classes = []
+    for i in np.argsort(-areas, kind="stable"):
+        index, mask = int(labels[i]), label_map == labels[i]
+        rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+        classes.append(
+            {
+                "name": vocabulary.names[index],
+                "index": index,
+                "id": vocabulary.ids[index],
+                "area": int(areas[i]),
+                "share": round(areas[i] / label_map.size, 6),
+                "score": round(float(scores[mask].mean()), 6),
+                "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode()},
+            }
+        )
+    return classes

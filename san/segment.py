@@ -1,0 +1,194 @@
+"""The command that segments images: ``san segment``, which is also ``demo/demo.py``.
+
+It writes to the output folder NAME.overlay.jpg and NAME.labels.png of each image, and for the run
+predictions.json, which is whole whenever it is there:
+
+    version, config, weights (null: untrained), device, background_threshold
+    vocabulary  list of {name, synonyms, id, color}
+    complete    false where the run was interrupted
+    images      list of {file, overlay, labels, height, width, seconds, classes}; the classes are
+                those present, largest first, with their masks as COCO RLE (`san.batch`)
+    failed      list of {file, error}
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from san.errors import UserError, exit_on_user_error
+
+RESULTS = "predictions.json"
+_VOCABULARY_SUFFIXES = (".txt", ".yaml", ".yml", ".json")
+_SAVE_EVERY = 30  # seconds between two writings of predictions.json
+_INTERRUPTED = 130  # exit status, as shells have it
+
+
+def add_arguments(parser):
+    """Add the command's options to an argparse parser."""
+    parser.add_argument(
+        "--input", nargs="+", required=True, metavar="PATH",
+        help="images: files, folders (with their sub-folders) or glob patterns",
+    )  # fmt: skip
+    parser.add_argument(
+        "--vocabulary", nargs="+", required=True, metavar="WORD",
+        help='classes: words ("cat" "sofa|couch", or "cat, sofa|couch"), or one file: '
+        "YAML, or text with one class per line",
+    )  # fmt: skip
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results")
+    parser.add_argument(
+        "--weights", metavar="W",
+        help="name of a published model (san_tiny by default), or path or URL of weights",
+    )  # fmt: skip
+    parser.add_argument("--config-file", metavar="C", help="config of the weights")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1 ...; CUDA by default where there is one"
+    )
+    parser.add_argument(
+        "--background-threshold", type=float, metavar="T",
+        help='leave out pixels whose share of "none of these" is at least T, 0..1',
+    )  # fmt: skip
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the results of an earlier run"
+    )
+    parser.add_argument(
+        "--opts", nargs="...", default=[], metavar="KEY VALUE",
+        help="change the config; stands last: --opts INPUT.MIN_SIZE_TEST 480",
+    )  # fmt: skip
+
+
+@exit_on_user_error
+def main(args):
+    """Segment images -> exit status: 0; 1 some images failed; 2 a mistake; 130 interrupted."""
+    from san.inputs import find_inputs
+    from san.modeling.text.vocabulary import check_background_threshold
+
+    vocabulary = parse_vocabulary(args.vocabulary)
+    check_background_threshold(args.background_threshold)
+    output = Path(args.output)
+    inputs = find_inputs(args.input, exclude=output)
+    _check_output(output, inputs, args.overwrite)
+    segmenter = _build_segmenter(args)
+    if not segmenter.trained:
+        print(
+            "NOTE: the weights are UNTRAINED (random): the pictures show the steps from image and "
+            "words to results, not the accuracy of the model."
+        )
+    run = Run(segmenter, vocabulary, output, args.background_threshold)
+    return run(inputs)
+
+
+def parse_vocabulary(words):
+    """Vocabulary of the command line: words, also separated by commas, or one vocabulary file."""
+    from san.modeling.text.vocabulary import Vocabulary
+
+    if len(words) == 1 and (words[0].lower().endswith(_VOCABULARY_SUFFIXES) or _is_path(words[0])):
+        return Vocabulary.from_file(Path(words[0]).expanduser())
+    parts = [part for word in words for part in word.strip().removesuffix(",").split(",")]
+    return Vocabulary.from_words(parts)
+
+
+def _is_path(word):
+    return len(Path(word).parts) > 1 and Path(word).expanduser().is_file()
+
+
+def _check_output(output, inputs, overwrite):
+    """Refuse, before any work, a folder that is none or has results that would be lost."""
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: give a folder")
+    targets = [output / RESULTS]
+    for item in inputs:
+        targets += [Path(output, f"{item.name}{end}") for end in (".overlay.jpg", ".labels.png")]
+    present = [target for target in targets if target.exists()]
+    if present and not overwrite:
+        raise UserError(
+            f"{present[0]} exists already: give another --output, or --overwrite to replace it"
+        )
+
+
+def _build_segmenter(args):
+    from san.predictor import Segmenter
+
+    if args.weights is None and args.config_file is not None:
+        return Segmenter.from_config(args.config_file, None, args.opts, args.device)
+    name = args.weights or "san_tiny"
+    return Segmenter.from_pretrained(name, args.device, args.config_file, args.opts)
+
+
+class Run:
+    """One run over many images, and its predictions.json."""
+
+    def __init__(self, segmenter, vocabulary, output, background_threshold):
+        self.segmenter, self.vocabulary, self.output = segmenter, vocabulary, output
+        self.background_threshold = background_threshold
+        self.images, self.failed = [], []
+
+    def __call__(self, inputs):
+        """Segment ``inputs`` with a progress bar -> exit status."""
+        from tqdm import tqdm
+
+        from san.batch import segment_files
+
+        outcomes = segment_files(
+            self.segmenter, inputs, self.vocabulary, self.output, self.background_threshold
+        )
+        saved = time.monotonic()
+        status = _INTERRUPTED
+        try:
+            for outcome in tqdm(outcomes, total=len(inputs), unit="image"):
+                self._note(outcome, tqdm.write)
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    self._save(complete=False)
+                    saved = time.monotonic()
+            status = 1 if self.failed else 0
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+        finally:
+            self._save(complete=status != _INTERRUPTED)
+        self._report(len(inputs))
+        return status
+
+    def _note(self, outcome, write):
+        if outcome.error is None:
+            self.images.append(outcome.record)
+        else:
+            self.failed.append({"file": str(outcome.path), "error": outcome.error})
+            write(f"error: {outcome.error}", file=sys.stderr)
+
+    def _save(self, complete):
+        from san.image_io import output_file
+
+        data = {**self._describe(), "complete": complete}
+        data |= {"images": self.images, "failed": self.failed}
+        with output_file(self.output / RESULTS) as temporary:
+            temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    def _describe(self):
+        """What the images were segmented with."""
+        from san import __version__
+
+        threshold = self.background_threshold
+        return {
+            "version": __version__,
+            **self.segmenter.source,
+            "device": str(self.segmenter.device),
+            "background_threshold": self.vocabulary.background_threshold
+            if threshold is None
+            else threshold,
+            "vocabulary": describe_vocabulary(self.vocabulary),
+        }
+
+    def _report(self, total):
+        print(f"Segmented {len(self.images)} of {total} images; {len(self.failed)} failed.")
+        if self.images:
+            print(f"Look at {self.output / self.images[0]['overlay']}")
+        print(f"All results: {self.output / RESULTS}")
+
+
+def describe_vocabulary(vocabulary):
+    """Describe the classes of a vocabulary as a vocabulary file does -> list of dict."""
+    columns = (vocabulary.names, vocabulary.synonyms, vocabulary.ids, vocabulary.colors)
+    return [
+        {"name": name, "synonyms": synonyms[1:], "id": number, "color": f"#{bytes(color).hex()}"}
+        for name, synonyms, number, color in zip(*columns, strict=True)
+    ]

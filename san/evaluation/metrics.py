@@ -6,7 +6,8 @@ the classes", the last column for ignored pixels, and C is the number of classes
     IoU(t) = N[t, t] / (pixels of t + pixels predicted as t - N[t, t])      ignored pixels left out
     ACC(t) = N[t, t] / pixels of t
     mIoU, mACC: their means over the classes that are present in the ground truth
-    fwIoU: sum over t of IoU(t) * pixels of t / all pixels;   pACC: sum over t of N[t, t] / all pixels
+    fwIoU: sum over t of IoU(t) * pixels of t / all pixels
+    pACC: sum over t of N[t, t] / all pixels
 """
 
 import numpy as np

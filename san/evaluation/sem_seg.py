@@ -1,6 +1,5 @@
 """Semantic segmentation quality from one streaming confusion matrix."""
 
-import logging
 from collections import OrderedDict
 from pathlib import Path
 
@@ -46,7 +45,7 @@ class SemSegEvaluator(DatasetEvaluator):
         """Count the pixels of a batch.
 
         Args:
-            inputs (list[dict]): ``file_name`` and ``sem_seg_file_name``, the image's true label map.
+            inputs (list[dict]): ``file_name`` of the image, ``sem_seg_file_name`` of its labels.
             outputs (list[dict]): ``label_map`` (H, W) int, -1 for none of the classes, or
                 ``sem_seg`` (C, H, W) scores; H x W is the size of the image file.
 
@@ -79,8 +78,6 @@ class SemSegEvaluator(DatasetEvaluator):
         overall, iou, acc = segmentation_metrics(matrix)
         if self.output_dir:
             self._write(overall, iou, acc, matrix, sum(part[1] for part in parts))
-        table = overall_table({self.dataset_name: overall})
-        logging.getLogger(__name__).info("Evaluation results:\n%s", table)
         return OrderedDict(sem_seg=self._named(overall, iou, acc))
 
     def _named(self, overall, iou, acc):

@@ -1,0 +1,239 @@
+"""Training and evaluation: Detectron2's trainer with SAN's data, optimizer and checkpoints."""
+
+import contextlib
+import importlib.util
+import logging
+import math
+import weakref
+from pathlib import Path
+
+import torch
+from detectron2.data import MetadataCatalog
+from detectron2.engine import (
+    AMPTrainer,
+    DefaultTrainer,
+    SimpleTrainer,
+    TrainerBase,
+    create_ddp_model,
+    hooks,
+)
+from detectron2.evaluation.testing import flatten_results_dict
+from detectron2.utils import comm
+
+from san.checkpoint import Checkpointer
+from san.data import build_test_loader, build_train_loader
+from san.data.build import get_records
+from san.errors import UserError
+from san.evaluation import SegmentorWithTTA, SemSegEvaluator
+from san.evaluation.report import METRICS, overall_table, write_json, write_text
+from san.hooks import EvalHook, SeedStep, StopOnBrokenLoss, WandbWriter
+from san.solver import build_lr_scheduler, build_optimizer
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer(DefaultTrainer):
+    """Trains a model on one or many processes, on GPUs or CPUs.
+
+    Use as Detectron2's DefaultTrainer: ``Trainer(cfg)``, ``resume_or_load()``, ``train()``. On one
+    process a resumed training gives the bits of an uninterrupted one.
+    """
+
+    def __init__(self, cfg):
+        """Build model, optimizer, data and hooks.
+
+        Raises:
+            UserError: a data set that is missing, a config that contradicts itself.
+        """
+        TrainerBase.__init__(self)  # DefaultTrainer's would place processes on GPUs in any case
+        self.cfg = cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        check_config(cfg)
+        check_test_datasets(cfg)
+        self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
+        data_loader = self.build_train_loader(cfg)
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self._trainer = _build_loop(cfg, _distribute(model), data_loader, optimizer)
+        self.checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
+        self.register_hooks(self.build_hooks())
+
+    @property
+    def seed(self):
+        """The seed (int >= 0) of data and steps: SEED, or a random one shared by all processes."""
+        return self.data_loader.seed
+
+    def build_hooks(self):
+        """Hooks in the order in which they act: the checkpoint is saved before evaluation."""
+        hook_list = [
+            hooks.IterationTimer(),
+            SeedStep(),
+            StopOnBrokenLoss(self.model),
+            hooks.LRScheduler(),
+        ]
+        if comm.is_main_process():
+            period = self.cfg.SOLVER.CHECKPOINT_PERIOD
+            hook_list.append(hooks.PeriodicCheckpointer(self.checkpointer, period))
+        hook_list.append(EvalHook(self.cfg.TEST.EVAL_PERIOD, self._evaluate))
+        if comm.is_main_process():
+            hook_list.append(hooks.PeriodicWriter(self.build_writers()))
+        return hook_list
+
+    def _evaluate(self):
+        """Results for the writers: overall metrics without those of every class, without NaN."""
+        self._last_eval_results = self.test(self.cfg, self.model)
+        results = flatten_results_dict(self._last_eval_results)
+        overall = {k: v for k, v in results.items() if k.rsplit("/", 1)[-1] in METRICS}
+        return {k: v for k, v in overall.items() if not math.isnan(v)}
+
+    def build_writers(self):
+        """Console, metrics.json and TensorBoard; Weights & Biases too where the config asks."""
+        writers = super().build_writers()
+        return [*writers, WandbWriter(self.cfg)] if self.cfg.WANDB.ENABLED else writers
+
+    def train(self):
+        """Train from ``start_iter`` to SOLVER.MAX_ITER and evaluate.
+
+        Raises:
+            UserError: the loss became NaN or infinite; a file of the data set is broken.
+        """
+        with _no_trace_for_user_errors():
+            return super().train()
+
+    def resume_or_load(self, resume=True):
+        """Go on from the newest checkpoint in OUTPUT_DIR if there is one, else take MODEL.WEIGHTS.
+
+        Raises:
+            UserError: a checkpoint of another model or optimizer, or one not seen by all processes.
+        """
+        super().resume_or_load(resume)
+        if len(set(comm.all_gather(self.start_iter))) > 1:
+            raise UserError(
+                f"OUTPUT_DIR {self.cfg.OUTPUT_DIR}: the processes do not see the same checkpoint "
+                "to resume from; use a folder that all machines share"
+            )
+        self.data_loader.start_iter = self.start_iter
+
+    def state_dict(self):
+        """State of a checkpoint: iteration, optimizer, schedule, gradient scaler, seed."""
+        return {**super().state_dict(), "seed": self.seed}
+
+    def load_state_dict(self, state_dict):
+        """Restore what :meth:`state_dict` gave, but for the seed where the config sets SEED."""
+        try:
+            super().load_state_dict(state_dict)
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} was saved with another "
+                f"optimizer or precision ({error}); resume with the SOLVER keys it was trained "
+                "with, or give it as MODEL.WEIGHTS and leave out --resume"
+            ) from error
+        if self.cfg.SEED < 0:
+            self.data_loader.seed = state_dict["seed"]
+
+    build_optimizer = staticmethod(build_optimizer)
+    build_lr_scheduler = staticmethod(build_lr_scheduler)
+    build_train_loader = staticmethod(build_train_loader)
+    build_test_loader = staticmethod(build_test_loader)
+
+    @classmethod
+    def build_evaluator(cls, cfg, dataset_name, folder="inference"):
+        """Evaluator of one data set; its reports go to OUTPUT_DIR/<folder>/<dataset_name>."""
+        return SemSegEvaluator(dataset_name, Path(cfg.OUTPUT_DIR) / folder / dataset_name)
+
+    @classmethod
+    def test(cls, cfg, model, folder="inference"):
+        """Evaluate on all of DATASETS.TEST.
+
+        Args:
+            cfg, model: the model has its weights already.
+            folder (str): below OUTPUT_DIR, for ``results.md``, ``results.json`` and the reports of
+                each data set.
+
+        Returns:
+            dict: data set -> {"sem_seg": metrics}, {"sem_seg": metrics} where there is but one data
+            set; empty on all but the main process.
+        """
+        names = cfg.DATASETS.TEST
+        evaluators = [cls.build_evaluator(cfg, name, folder) for name in names]
+        results = super().test(cfg, model, evaluators)
+        if comm.is_main_process() and names:
+            by_name = results if len(names) > 1 else {names[0]: results}
+            _report(Path(cfg.OUTPUT_DIR) / folder, {n: r["sem_seg"] for n, r in by_name.items()})
+        return results
+
+    @classmethod
+    def test_with_tta(cls, cfg, model):
+        """As :meth:`test` with the augmentations of TEST.AUG; "_TTA" is added to the names."""
+        results = cls.test(cfg, SegmentorWithTTA.from_config(cfg, model), "inference_TTA")
+        return {f"{name}_TTA": result for name, result in results.items()}
+
+
+def _report(folder, metrics):
+    """Log and write the overall metrics of all data sets: dict of name -> metrics."""
+    table = overall_table(metrics)
+    logger.info("Evaluation results, in percent (%s):\n%s", folder, table)
+    write_text(folder / "results.md", table)
+    overall = {name: {key: m[key] for key in METRICS} for name, m in metrics.items()}
+    write_json(folder / "results.json", overall)
+
+
+def _distribute(model):
+    """The model as this process trains it: in DistributedDataParallel if it is one of several."""
+    on_cuda = next(model.parameters()).is_cuda
+    device_ids = [torch.cuda.current_device()] if on_cuda else None
+    return create_ddp_model(model, broadcast_buffers=False, device_ids=device_ids)
+
+
+def _build_loop(cfg, model, data_loader, optimizer):
+    """Detectron2's loop for one precision; mixed precision is for GPUs."""
+    on_cuda = next(model.parameters()).is_cuda
+    if cfg.SOLVER.AMP.ENABLED and on_cuda:
+        scaler = torch.amp.GradScaler("cuda")
+        return AMPTrainer(model, data_loader, optimizer, grad_scaler=scaler)
+    if cfg.SOLVER.AMP.ENABLED:
+        logger.info("SOLVER.AMP.ENABLED is for GPUs: training in float32 on the CPU")
+    return SimpleTrainer(model, data_loader, optimizer)
+
+
+def check_config(cfg):
+    """Raise a UserError for keys that a training would stumble over later."""
+    for name in cfg.DATASETS.TRAIN if cfg.MODEL.META_ARCHITECTURE == "SAN" else ():
+        num_classes = len(MetadataCatalog.get(name).get("stuff_classes", ()))
+        if num_classes not in (0, cfg.MODEL.SAN.NUM_CLASSES):
+            raise UserError(
+                f"MODEL.SAN.NUM_CLASSES is {cfg.MODEL.SAN.NUM_CLASSES}, but the training data set "
+                f"'{name}' (DATASETS.TRAIN) has {num_classes} classes; set it to that"
+            )
+    if cfg.WANDB.ENABLED and importlib.util.find_spec("wandb") is None:
+        raise UserError(
+            "WANDB.ENABLED is True, but the package wandb is not installed: "
+            "run `pip install wandb`, or set WANDB.ENABLED False"
+        )
+
+
+def check_test_datasets(cfg):
+    """Raise a UserError if a data set of DATASETS.TEST is unknown or its files are missing."""
+    for name in cfg.DATASETS.TEST:
+        get_records([name], "DATASETS.TEST")
+
+
+class _UserErrorWithoutTrace(logging.Filter):
+    """Log a user's mistake as its message alone."""
+
+    def filter(self, record):
+        if record.exc_info and isinstance(record.exc_info[1], UserError):
+            record.msg, record.args = f"{record.msg} {record.exc_info[1]}", None
+            record.exc_info = None
+        return True
+
+
+@contextlib.contextmanager
+def _no_trace_for_user_errors():
+    loop_logger = logging.getLogger("detectron2.engine.train_loop")
+    log_filter = _UserErrorWithoutTrace()
+    loop_logger.addFilter(log_filter)
+    try:
+        yield
+    finally:
+        loop_logger.removeFilter(log_filter)

@@ -1,0 +1,98 @@
+"""Training hooks and event writers beside Detectron2's own."""
+
+import numpy as np
+import torch
+import yaml
+from detectron2.engine import HookBase, hooks
+from detectron2.utils import comm
+from detectron2.utils.env import seed_all_rng
+from detectron2.utils.events import EventWriter, get_event_storage
+
+from san.errors import UserError
+
+
+class SeedStep(HookBase):
+    """Seed torch, numpy and random from (seed, iteration, rank) before each step.
+
+    So a resumed training draws the numbers of an uninterrupted one, and no generator state has to
+    be kept. The trainer has the ``seed`` (int >= 0).
+    """
+
+    def before_step(self):
+        entropy = [self.trainer.seed, self.trainer.iter, comm.get_rank()]
+        seed_all_rng(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+
+class StopOnBrokenLoss(HookBase):
+    """End training, in all processes at once, where a loss is NaN or infinite.
+
+    It looks at what the model returns, before the backward pass: weights, optimizer and checkpoints
+    stay as the iteration before left them.
+    """
+
+    def __init__(self, model):
+        """
+        Args:
+            model (nn.Module): the trainer's, DistributedDataParallel included; in training it
+                returns a dict of scalar losses.
+        """
+        model.register_forward_hook(self._check)
+
+    def _check(self, model, inputs, losses):
+        """Raises UserError."""
+        if not model.training:
+            return
+        finite = torch.stack([loss.detach() for loss in losses.values()]).sum().isfinite()
+        if comm.get_world_size() > 1:
+            finite = finite.float()
+            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
+        if finite:
+            return
+        broken = {name: loss.item() for name, loss in losses.items() if not loss.isfinite()}
+        broken = {name: value for part in comm.all_gather(broken) for name, value in part.items()}
+        values = ", ".join(f"{name} = {value}" for name, value in broken.items()) or "their sum"
+        raise UserError(
+            f"iteration {self.trainer.iter}: the loss is not finite ({values}); training stopped "
+            "before the weights changed. Lower SOLVER.BASE_LR or MODEL.SAN.*_WEIGHT, then start "
+            "anew or go on from the last checkpoint with --resume"
+        )
+
+
+class EvalHook(hooks.EvalHook):
+    """Detectron2's EvalHook, but without a last evaluation when the last iteration failed."""
+
+    def after_train(self):
+        if self.trainer.iter >= self.trainer.max_iter:  # reached only by a training that succeeded
+            super().after_train()
+
+
+class WandbWriter(EventWriter):
+    """Write all scalars to Weights & Biases."""
+
+    def __init__(self, cfg):
+        """
+        Args:
+            cfg: WANDB.PROJECT and WANDB.NAME of the run; OUTPUT_DIR, where its files go.
+        """
+        import wandb  # optional
+
+        config = yaml.safe_load(cfg.dump())
+        self._run = wandb.init(
+            project=cfg.WANDB.PROJECT, name=cfg.WANDB.NAME, dir=cfg.OUTPUT_DIR, config=config
+        )
+        self._last_write = -1
+
+    def write(self):
+        """Send every scalar that is newer than the last call."""
+        storage = get_event_storage()
+        latest = storage.latest()  # name -> (value, iteration)
+        scalars = {
+            name: v for name, (v, iteration) in latest.items() if iteration > self._last_write
+        }
+        if scalars:
+            self._last_write = max(iteration for _, iteration in latest.values())
+            self._run.log(scalars, step=storage.iter)
+
+    def close(self):
+        """End the run."""
+        self._run.finish()

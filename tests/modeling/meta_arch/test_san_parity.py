@@ -1,0 +1,143 @@
+"""Same weights, same image: the same numbers as the official SAN (commit e19262d)."""
+
+import numpy as np
+import pytest
+import torch
+
+from san.name_map import to_official
+from tests.golden import fill
+from tests.golden.golden_io import seg_hash
+from tests.parity import (
+    build_filled,
+    evaluation_inputs,
+    load_golden,
+    training_inputs,
+    use_named_draws,
+)
+
+TOLERANCE = 1e-4  # of the tensor's scale, its largest magnitude
+
+
+def assert_close(golden, key, value):
+    """At most TOLERANCE times the largest magnitude of the golden tensor away from it."""
+    scale = np.abs(golden.arrays[key + "|s"][2:4]).max()
+    golden.check(key, value, atol=TOLERANCE * scale)
+
+
+def check_evaluation(golden, case, model):
+    """All recorded tensors of an evaluation case; returns the number of tensors compared."""
+    info = golden.meta["info"][case]
+    inputs = evaluation_inputs(case, info)
+    seen = {}
+    model.clip.register_forward_hook(lambda _, __, output: seen.update(clip=output.maps))
+    model.mask_decoder.register_forward_hook(lambda _, __, output: seen.update(bias=output[1]))
+    with torch.no_grad():
+        images = model.eval().preprocess_image(inputs)
+        mask_logits, mask_embeds = model.propose(images.tensor)
+        text = model.embed_text(inputs)[0]
+        values = {
+            "side_input": images.tensor,
+            "clip_input": model._clip_input(images.tensor),
+            "mask_preds/last": mask_logits[-1],
+            "mask_embs/last": mask_embeds[-1],
+            "classifier": model.text_classifier.logit_scale.exp() * text.embeds,
+            "logits/last": model.classify(mask_embeds[-1], text),
+        }
+        scores = [output["sem_seg"] for output in model(inputs)]
+        labels = model([{**x, "output": "label_map"} for x in inputs])
+    values.update({f"sem_seg/{i}": x for i, x in enumerate(scores)})
+    values.update({f"clip/{i}": x for i, x in seen["clip"].items()})
+    values.update({f"attn_bias/last/{i}": x for i, x in enumerate(seen["bias"].unbind(1))})
+    recorded = [key for key in values if f"{case}/{key}" in golden.keys()]
+    for key in recorded:
+        assert_close(golden, f"{case}/{key}", values[key])
+    for i, segment in enumerate(info["segs"]):
+        assert seg_hash(scores[i].argmax(dim=0)) == segment["sha256_uint8"]
+        assert torch.equal(scores[i].argmax(dim=0), labels[i]["label_map"].long())
+        torch.testing.assert_close(scores[i].amax(dim=0), labels[i]["scores"])
+    return len(recorded)
+
+
+def check_losses(golden, case, model, monkeypatch):
+    """All losses, and the norm of each gradient where recorded."""
+    info = golden.meta["info"][case]
+    inputs = training_inputs(case, info)
+    use_named_draws(model.criterion, case, inputs, monkeypatch)
+    model.zero_grad()
+    losses = model.train()(inputs)
+    assert set(losses) == set(info["losses_named"])
+    for name, value in info["losses_named"].items():
+        assert losses[name].item() == pytest.approx(value, rel=1e-5, abs=1e-6), name
+    sum(losses.values()).backward()
+    if f"{case}/grad_norms" in golden.keys():
+        trained = {k: p.grad for k, p in model.named_parameters() if p.requires_grad}
+        gradients = to_official(trained)
+        assert set(gradients) == set(info["grad_names"])
+        norms = [gradients[name].double().norm().item() for name in info["grad_names"]]
+        np.testing.assert_allclose(norms, golden.value(f"{case}/grad_norms"), rtol=5e-4)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return build_filled("tiny")
+
+
+@pytest.fixture(scope="module")
+def b16():
+    return build_filled("b16")
+
+
+@pytest.mark.parametrize("name", ["tiny", "b16"])
+def test_the_weights_and_the_text_tower_are_the_recorded_ones(name, request):
+    model, official = request.getfixturevalue(name)
+    golden = load_golden(f"golden_{name}")
+    names, checksums = fill.fill_checksums(official)
+    assert names == golden.meta["info"]["fill_check_names"]
+    golden.check("fill_check", checksums, atol=1e-4)
+    tokens = model.text_classifier.tokenizer(golden.meta["info"]["tokenizer_probes"])
+    assert np.array_equal(tokens, golden.value("tokens"))
+    with torch.no_grad():
+        assert_close(golden, "text_raw", model.text_classifier.text_encoder(tokens))
+
+
+@pytest.mark.parametrize("case", ["e128", "e96x150", "ebatch2"])
+def test_tiny(case, tiny):
+    assert check_evaluation(load_golden("golden_tiny"), case, tiny[0]) >= 12
+
+
+TINY = load_golden("golden_tiny").meta["info"]
+VARIANTS = [v for v in TINY["tiny_variants"] if f"v_{v}" in TINY]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_tiny_options(variant):
+    model, _ = build_filled("tiny", TINY["tiny_variants"][variant])
+    assert check_evaluation(load_golden("golden_tiny"), f"v_{variant}", model) >= 5
+
+
+@pytest.mark.parametrize("case", ["t128", "tbatch2"])
+def test_tiny_losses(case, tiny, monkeypatch):
+    check_losses(load_golden("golden_tiny"), case, tiny[0], monkeypatch)
+
+
+def test_tiny_losses_with_learned_sls_tokens(monkeypatch):
+    model, _ = build_filled("tiny", {"MODEL.SAN.SOS_TOKEN_FORMAT": "learnable_token"})
+    check_losses(load_golden("golden_tiny"), "v_sos_learnable_t", model, monkeypatch)
+
+
+def test_b16(b16):
+    assert check_evaluation(load_golden("golden_b16"), "e640", b16[0]) >= 12
+
+
+def test_b16_losses(b16, monkeypatch):
+    check_losses(load_golden("golden_b16"), "t640", b16[0], monkeypatch)
+
+
+def test_plain_gelu_gives_other_numbers(tiny):
+    """A released checkpoint under plain GELU is wrong in silence; the golden tells them apart."""
+    golden = load_golden("golden_tiny")
+    inputs = evaluation_inputs("v_gelu", golden.meta["info"]["v_gelu"])
+    with torch.no_grad():
+        _, mask_embeds = tiny[0].eval().propose(tiny[0].preprocess_image(inputs).tensor)
+    with pytest.raises(AssertionError):
+        assert_close(golden, "v_gelu/mask_embs/last", mask_embeds[-1])

@@ -179,7 +179,7 @@ def write_record(stage: Path):
     (stage / DIST_INFO / "RECORD").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def install(wheel: Path, sha256: str = SHA256) -> Path:
+def install(wheel: Path, sha256: str) -> Path:
     """Install Detectron2 from the labgym ``wheel`` and return its folder.
 
     Everything is made in a folder beside its place and renamed into it: a run that is cut short
@@ -212,7 +212,7 @@ def main() -> int:
             print(f"Detectron2 {installed} is kept.")
             return 0
         with tempfile.TemporaryDirectory() as folder:
-            target = install(args.wheel or download(Path(folder)))
+            target = install(args.wheel or download(Path(folder)), SHA256)
     except (InstallError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

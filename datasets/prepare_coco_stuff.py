@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Make the label maps of COCO-Stuff that training and evaluation read.
 
-    python datasets/prepare_coco_stuff.py [--root DATASETS]
+python datasets/prepare_coco_stuff.py [--root DATASETS]
 """
 
 import sys

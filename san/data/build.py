@@ -11,7 +11,8 @@ from detectron2.data import (
 )
 from detectron2.utils import comm
 
-from ..errors import UserError
+from san.errors import UserError
+
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
 from .datasets import DATASETS
 from .train_stream import PositionSampler, TrainStream

@@ -17,8 +17,10 @@ from detectron2.data import transforms as T
 from detectron2.projects.point_rend import ColorAugSSDTransform
 from detectron2.structures import Instances
 
-from ..errors import UserError
-from .datasets.files import load_label_map, load_rgb_image
+from san.errors import UserError
+from san.image_io import read_image
+
+from .datasets import load_label_map
 
 IMAGE_PADDING = 128  # grey level of the published training, before normalization
 
@@ -65,7 +67,7 @@ class TrainDatasetMapper:
                 augmented image is larger than the padded size.
         """
         metadata = MetadataCatalog.get(record["meta"]["dataset_name"])
-        image = load_rgb_image(record["file_name"])  # (height, width, 3)
+        image = read_image(record["file_name"])  # (height, width, 3)
         labels = load_label_map(record["sem_seg_file_name"])  # (height, width)
         check_labels(record, labels, image.shape[:2], metadata)
 
@@ -132,7 +134,7 @@ class TestDatasetMapper:
         Raises:
             UserError: the image cannot be read.
         """
-        image = load_rgb_image(record["file_name"])  # (height, width, 3)
+        image = read_image(record["file_name"])  # (height, width, 3)
         augmented = T.AugInput(image)
         self.augmentations(augmented)
         pixels = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
@@ -212,7 +214,9 @@ def check_labels(record, labels, image_size, metadata):
 
 def _check_format(config):
     if config.FORMAT != "RGB":
-        raise UserError(f"INPUT.FORMAT is '{config.FORMAT}', but the models take RGB; set it to RGB")
+        raise UserError(
+            f"INPUT.FORMAT is '{config.FORMAT}', but the models take RGB; set it to RGB"
+        )
 
 
 def _check_input_keys(config):

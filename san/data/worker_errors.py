@@ -4,7 +4,7 @@ A DataLoader raises what a worker raised with the worker's trace as the message.
 mapper returns a UserError as an item, and the consuming process raises it.
 """
 
-from ..errors import UserError
+from san.errors import UserError
 
 
 class CatchUserError:

@@ -2,13 +2,12 @@
 
 from .builtin import DATASETS, SemSegDataset, datasets_root
 from .categories import read_categories
-from .files import load_label_map, load_rgb_image
+from .files import load_label_map
 
 __all__ = [
     "DATASETS",
     "SemSegDataset",
     "datasets_root",
     "load_label_map",
-    "load_rgb_image",
     "read_categories",
 ]

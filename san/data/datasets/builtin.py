@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import builtin as _detectron2_datasets  # noqa: F401  ADE20K-150
 
-from ...errors import UserError
+from san.errors import UserError
+
 from .categories import read_categories
 
 ROOT_VARIABLE = "DETECTRON2_DATASETS"
@@ -64,11 +64,9 @@ class SemSegDataset:
         ]
 
     def _files(self, directory, suffix):
-        """Files of one folder by their name without suffix."""
+        """Files of one folder by their name without suffix; hidden files do not count."""
         folder = datasets_root() / directory
-        files = {}
-        if folder.is_dir():
-            files = {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
+        files = {path.stem: path for path in folder.glob(f"[!.]*{suffix}")}
         if not files:
             problem = f"holds no {suffix} files" if folder.is_dir() else "does not exist"
             raise UserError(

@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ...errors import UserError, exit_on_user_error
+from san.errors import UserError, exit_on_user_error
+from san.image_io import output_file
+
 from ..datasets import datasets_root, load_label_map, read_categories
 
 SPLITS = ("train2017", "val2017")
@@ -40,8 +42,8 @@ def convert(source, target, table):
     Returns:
         bool: False where a whole target of the right size was there already and is kept.
     Raises:
-        UserError: the source is unreadable or holds a value that is no COCO id minus 1.
-        OSError: the target cannot be written.
+        UserError: the source is unreadable or holds a value that is no COCO id minus 1, or the
+            target cannot be written.
     """
     if _is_done(source, target):
         return False
@@ -54,9 +56,8 @@ def convert(source, target, table):
             f"{source}: unknown pixel values {values}; expected COCO ids minus 1 and 255, "
             "unpack this file anew from the archive"
         )
-    partial = target.with_name(f".{target.name}.partial")
-    Image.fromarray(labels.astype(np.uint8)).save(partial, format="PNG")
-    os.replace(partial, target)
+    with output_file(target) as temporary:
+        Image.fromarray(labels.astype(np.uint8)).save(temporary, format="PNG")
     return True
 
 
@@ -83,7 +84,7 @@ def prepare(root, num_workers=None):
             for future in tqdm(as_completed(futures), total=len(futures), unit="file"):
                 try:
                     num_converted += future.result()
-                except (UserError, OSError) as error:
+                except UserError as error:
                     errors.append(str(error))
         finally:
             executor.shutdown(cancel_futures=True)  # on Ctrl-C: finish the files begun, no more
@@ -91,7 +92,7 @@ def prepare(root, num_workers=None):
 
 
 def _jobs(root):
-    """Pairs (source, target) of all splits; makes the target folders."""
+    """Pairs (source, target) of all splits."""
     coco = root / "coco"
     for split in SPLITS:
         folder = coco / "stuffthingmaps" / split
@@ -103,7 +104,6 @@ def _jobs(root):
                 "that holds coco/"
             )
         target_folder = coco / "stuffthingmaps_detectron2" / split
-        target_folder.mkdir(parents=True, exist_ok=True)
         for source in sources:
             yield source, target_folder / source.name
 

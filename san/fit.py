@@ -52,8 +52,8 @@ def check_activation(activation, model):
         )
     openai = ', or use MODEL.SAN.CLIP_PRETRAINED_NAME "openai"' if activation != "gelu" else ""
     raise UserError(
-        f"these weights belong to a CLIP with {activation}, the model was built with {built}, which "
-        f'would spoil the results: set MODEL.SAN.CLIP_ACTIVATION "{activation}"{openai}'
+        f"these weights belong to a CLIP with {activation}, and the model was built with {built}, "
+        f'which would spoil the results: set MODEL.SAN.CLIP_ACTIVATION "{activation}"{openai}'
     )
 
 

@@ -7,7 +7,6 @@ Official names: https://github.com/MendelXu/SAN, as in its released checkpoints
 import re
 
 import torch
-from torch import Tensor
 
 from san.errors import UserError
 

@@ -95,7 +95,8 @@ def is_complete(path):
 def _read_safetensors(path):
     try:
         with safe_open(path, framework="pt") as file:
-            model = {key: file.get_tensor(key) for key in file.keys()}
+            names = file.keys()
+            model = {name: file.get_tensor(name) for name in names}
             return {"model": model, "metadata": file.metadata() or {}}
     except SafetensorError as error:
         raise _unreadable(path, error) from None
@@ -105,34 +106,41 @@ def _read_torch(path):
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        objects = _pickled_objects(path, error)
-        if objects:
-            raise UserError(
-                f"{path} holds pickled objects ({', '.join(objects)}), which can run any program "
-                "when they are read: save a state dict, that is, tensors by name"
-            ) from None
-        raise _unreadable(path, error) from None
-    except (RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _refusal(path, error) from None
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     if not isinstance(content.get("model"), dict):
         content = {"model": content}
-    return {"metadata": {}, **content}
+    metadata = content.get("metadata")
+    return {**content, "metadata": metadata if isinstance(metadata, dict) else {}}
 
 
-def _pickled_objects(path, error):
-    """Full names of what torch would not unpickle."""
+def _refusal(path, error):
+    """The error for what torch would not unpickle."""
+    objects = re.findall(r"GLOBAL (\S+)", str(error))  # the first of them
     if zipfile.is_zipfile(path):
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    return re.findall(r"GLOBAL (\S+)", str(error))  # torch's format before 1.6
+        try:
+            objects = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        except pickle.UnpicklingError:  # neither can read protocols 4 and above
+            return UserError(
+                f"{path} was saved with a pickle protocol that cannot be read without running what "
+                "is in it: save it again with torch.save's default protocol"
+            )
+    if not objects:
+        return _unreadable(path, error)
+    return UserError(
+        f"{path} holds pickled objects ({', '.join(objects)}), which can run any program when they "
+        "are read: save a state dict, that is, tensors by name"
+    )
 
 
 def _unreadable(path, error):
     reason = str(error).rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
     return UserError(
-        f"{path} is truncated or no weight file ({reason or type(error).__name__}): get or make it "
-        "again"
+        f"{path} cannot be read ({reason or type(error).__name__}): it is truncated or no weight "
+        "file; get or make it again"
     )
 
 

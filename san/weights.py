@@ -51,7 +51,8 @@ class ModelEntry:
         """Where the file is (``HF_ENDPOINT`` names a mirror of Hugging Face); None: nowhere."""
         from huggingface_hub import hf_hub_url  # slow to import
 
-        return hf_hub_url(self.repo, self.file) if self.trained else None
+        endpoint = os.environ.get("HF_ENDPOINT")
+        return hf_hub_url(self.repo, self.file, endpoint=endpoint) if self.trained else None
 
 
 # Sizes and digests: the Git LFS pointers in https://huggingface.co/Mendel192/san
@@ -135,8 +136,11 @@ def _download_once(entry, path):
         kept = part.stat().st_size if part.is_file() else 0
         raise UserError(
             f"cannot download {entry.url}: {error}. Get {entry.file} ({entry.size / 1e6:.0f} MB) "
-            f"from there and put it at {path}; it is then used from there. Another try goes on "
-            f"after the {kept / 1e6:.0f} MB that have arrived"
+            f"from there and put it at {path}; it is then used from there"
+            + (
+                f". Another try goes on after the {kept / 1e6:.1f} MB that have arrived"
+                * bool(kept)
+            )
         ) from None
 
 

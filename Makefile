@@ -16,7 +16,7 @@ SUPPORTED := 3.10 3.11 3.12
 ifneq ($(filter environment command,$(firstword $(origin PYTHON))),)
   INTERPRETER := $(PYTHON)
 else
-  INTERPRETER := $(or $(wildcard $(BIN)/python),$(PYTHON))
+  INTERPRETER := $(if $(shell $(BIN)/python -V 2>/dev/null),$(BIN)/python,$(PYTHON))
 endif
 PRINT_VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 VERSION := $(shell $(INTERPRETER) $(PRINT_VERSION) 2>/dev/null)

@@ -72,7 +72,7 @@ class SideAdapterNetwork(nn.Module):
         self.pos_embed = nn.Parameter(torch.randn(1, num_patches, width) * 0.02)
         self.query_embed = nn.Parameter(torch.randn(1, num_queries, width) * 0.02)
         self.query_pos_embed = nn.Parameter(torch.randn(1, num_queries, width) * 0.02)
-        drop_path = torch.linspace(0, drop_path_rate, depth).tolist()
+        drop_path = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.blocks = nn.ModuleList(
             Block(width, num_heads, qkv_bias=True, drop_path=rate, norm_layer=norm)

@@ -6,6 +6,7 @@ import torch
 from detectron2.data import (
     DatasetCatalog,
     DatasetFromList,
+    MetadataCatalog,
     build_detection_test_loader,
     build_detection_train_loader,
 )
@@ -131,7 +132,7 @@ def get_records(names, key):
     Returns:
         list[dict]: records as registered, with "meta": {"dataset_name": name} added.
     Raises:
-        UserError: no names, an unknown name, missing files.
+        UserError: no names, an unknown name, missing files, not semantic segmentation.
     """
     if not names:
         raise UserError(f"{key} is empty; give at least one data set name")
@@ -150,7 +151,16 @@ def _load_dataset(name, key):
             f"{key}: no data set '{name}' is registered; {hint}"
             f"The built-in ones are {', '.join(DATASETS)}"
         )
-    return DatasetCatalog.get(name)
+    records = DatasetCatalog.get(name)
+    metadata = MetadataCatalog.get(name)
+    missing = [item for item in ("stuff_classes", "ignore_label") if item not in metadata.as_dict()]
+    if missing or not records or "sem_seg_file_name" not in records[0]:
+        raise UserError(
+            f"{key}: data set '{name}' is not one of semantic segmentation; it needs records with "
+            "'file_name' and 'sem_seg_file_name', and 'stuff_classes' and 'ignore_label' in its "
+            f"metadata ({len(records)} records; metadata lacks {missing or 'nothing'})"
+        )
+    return records
 
 
 def _check_loader_keys(cfg):

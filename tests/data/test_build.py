@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import comm
 
 from san.data import build_test_loader, build_train_loader
@@ -179,6 +180,53 @@ def test_unknown_name_is_refused_with_the_nearest_one(cfg, coco_root):
         build_train_loader(cfg)
     with pytest.raises(UserError, match=r"DATASETS\.TEST: no data set 'cityscapes'"):
         build_test_loader(cfg, "cityscapes")
+
+
+@pytest.fixture
+def register():
+    """Register a data set for one test: name, records, metadata."""
+    names = []
+
+    def add(name, records, **metadata):
+        names.append(name)
+        DatasetCatalog.register(name, lambda: records)
+        MetadataCatalog.get(name).set(**metadata)
+
+    yield add
+    for name in names:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def test_own_data_set(cfg, coco_root, register):
+    register(
+        "own_sem_seg",
+        DatasetCatalog.get("coco_2017_train_stuff_sem_seg"),
+        stuff_classes=[f"word {index}" for index in range(171)],
+        ignore_label=255,
+    )
+    cfg.DATASETS.TRAIN = ("own_sem_seg",)
+    (batch,) = take(build_train_loader(cfg), 1)
+    assert [item["meta"]["dataset_name"] for item in batch] == ["own_sem_seg"] * 2
+    assert len(build_test_loader(cfg, "own_sem_seg")) == 5
+
+
+@pytest.mark.parametrize(
+    "records, metadata, problem",
+    [
+        ([], {"stuff_classes": ["a"], "ignore_label": 255}, "0 records"),
+        ([{"file_name": "x.jpg"}], {"stuff_classes": ["a"], "ignore_label": 255}, "sem_seg_file"),
+        (
+            [{"file_name": "x.jpg", "sem_seg_file_name": "x.png"}],
+            {"thing_classes": ["a"]},
+            r"lacks \['stuff_classes', 'ignore_label'\]",
+        ),
+    ],
+)
+def test_data_set_of_another_task_is_refused(cfg, register, records, metadata, problem):
+    register("own_detection", records, **metadata)
+    with pytest.raises(UserError, match=f"'own_detection' is not one of semantic.*{problem}"):
+        build_test_loader(cfg, "own_detection")
 
 
 def test_no_training_set_is_refused(cfg):

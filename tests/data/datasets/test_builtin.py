@@ -154,6 +154,12 @@ def test_label_map_without_image(root):
         DatasetCatalog.get("voc_sem_seg_val")
 
 
+def test_hidden_files_are_not_looked_at(root):
+    (root / "pcontext/val/image/._2008_val_00000001.jpg").write_bytes(b"")
+    (root / "pcontext/val/label/.unfinished.png").write_bytes(b"")
+    assert len(DatasetCatalog.get("pcontext_sem_seg_val")) == 3
+
+
 def test_default_root(monkeypatch):
     monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
     assert datasets_root() == Path("datasets")

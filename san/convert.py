@@ -7,7 +7,7 @@ san convert-weights output/model_final.pth for_official.pth
 from pathlib import Path
 
 from san.checkpoint import activation_of, is_official, local_path, to_official, to_san
-from san.errors import UserError
+from san.errors import UserError, exit_on_user_error
 from san.weight_file import read_checkpoint, save_weights
 
 _FORMATS = {"official": "the official SAN's", "san": "this package's"}
@@ -28,8 +28,9 @@ def add_arguments(parser):
     )
 
 
+@exit_on_user_error
 def main(args):
-    """Run the command on parsed arguments."""
+    """Run the command on parsed arguments -> exit status."""
     print(convert(args.input, args.output, to=args.to, clip_activation=args.clip_activation))
     return 0
 
@@ -59,8 +60,11 @@ def convert(source, target, to=None, clip_activation=None):
     weights = to_san(checkpoint["model"]) if official else checkpoint["model"]
     renamed = to_official(weights)  # whatever is written: it refuses foreign keys
     written = renamed if to == "official" else weights
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(target, written, metadata)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(target, written, metadata)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error}") from None
     dropped = sorted(checkpoint.keys() - {"model", "metadata"})
     return (
         f"wrote {target} in {_FORMATS[to]} format: {len(written)} tensors (of "

@@ -71,6 +71,7 @@ def atomic_path(path):
     """
     path = Path(path)
     temporary = temporary_path(path)
+    temporary.open("wb").close()  # an OSError here, where torch.save has errors of its own
     try:
         yield temporary
         with open(temporary, "r+b") as file:

@@ -9,7 +9,6 @@ from detectron2.modeling import build_model
 from san import convert
 from san.checkpoint import load_weights, to_san
 from san.config import find_config, load_config
-from san.errors import UserError
 from san.weight_file import read_checkpoint, save_weights
 from tests.official import official_state_dict
 
@@ -18,6 +17,20 @@ def run(*arguments):
     parser = argparse.ArgumentParser()
     convert.add_arguments(parser)
     return convert.main(parser.parse_args(list(map(str, arguments))))
+
+
+@pytest.fixture
+def refusal(capsys):
+    """Run the command, which must refuse, and give what it says."""
+
+    def refusal(*arguments):
+        capsys.readouterr()
+        assert run(*arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith("error: ")
+        return err
+
+    return refusal
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +91,7 @@ def test_the_format_to_write_can_be_the_one_that_is_read(official, official_file
     assert read_checkpoint(tmp_path / "ours.safetensors")["model"].keys() == to_san(official).keys()
 
 
-def test_the_activation_is_noted_in_both_formats(official_file, tmp_path):
+def test_the_activation_is_noted_in_both_formats(official_file, tmp_path, refusal):
     run(official_file, tmp_path / "ours.safetensors", "--clip-activation", "gelu")
     run(tmp_path / "ours.safetensors", tmp_path / "back.pth")
     model = build_model(
@@ -87,35 +100,41 @@ def test_the_activation_is_noted_in_both_formats(official_file, tmp_path):
     for file in ("ours.safetensors", "back.pth"):
         assert read_checkpoint(tmp_path / file)["metadata"] == {"clip_activation": "gelu"}
         load_weights(model, tmp_path / file)
-    with pytest.raises(UserError, match="says that its CLIP has gelu, not quick_gelu"):
-        run(tmp_path / "back.pth", tmp_path / "x.pth", "--clip-activation", "quick_gelu")
+    text = refusal(tmp_path / "back.pth", tmp_path / "x.pth", "--clip-activation", "quick_gelu")
+    assert "says that its CLIP has gelu, not quick_gelu" in text
 
 
-def test_our_weights_without_a_note_need_the_option(official, tmp_path):
+def test_our_weights_without_a_note_need_the_option(official, tmp_path, refusal):
     torch.save(to_san(official), tmp_path / "ours.pth")
-    with pytest.raises(UserError, match=r"ours\.pth does not say .*say it with --clip-activation"):
-        run(tmp_path / "ours.pth", tmp_path / "noted.pth", "--to", "san")
+    text = refusal(tmp_path / "ours.pth", tmp_path / "noted.pth", "--to", "san")
+    assert "ours.pth does not say which activation" in text
+    assert "say it with --clip-activation quick_gelu" in text
     run(tmp_path / "ours.pth", tmp_path / "n.pth", "--to", "san", "--clip-activation", "gelu")
     assert read_checkpoint(tmp_path / "n.pth")["metadata"] == {"clip_activation": "gelu"}
 
 
-def test_a_file_is_not_converted_onto_itself(official_file):
+def test_a_file_is_not_converted_onto_itself(official_file, refusal):
     before = official_file.read_bytes()
-    with pytest.raises(UserError, match="it is the file to convert"):
-        run(official_file, official_file)
+    assert "it is the file to convert" in refusal(official_file, official_file)
     assert official_file.read_bytes() == before
 
 
-def test_formats_have_their_file_types(official_file, tmp_path):
+def test_formats_have_their_file_types(official_file, tmp_path, refusal):
     run(official_file, tmp_path / "ours.pth")
-    with pytest.raises(UserError, match=r"the official SAN's weights are \.pth files"):
-        run(tmp_path / "ours.pth", tmp_path / "back.safetensors")
-    with pytest.raises(UserError, match=r"this package's weights are \.pth or \.safetensors files"):
-        run(official_file, tmp_path / "ours.onnx")
+    text = refusal(tmp_path / "ours.pth", tmp_path / "back.safetensors")
+    assert "the official SAN's weights are .pth files" in text
+    text = refusal(official_file, tmp_path / "ours.onnx")
+    assert "this package's weights are .pth or .safetensors files" in text
 
 
-def test_other_models_are_refused(tmp_path):
+def test_a_folder_that_cannot_be_made_is_told(official_file, tmp_path, refusal):
+    text = refusal(official_file, official_file / "ours.pth")
+    assert f"cannot write {official_file / 'ours.pth'}: " in text
+
+
+def test_missing_files_and_other_models_are_refused(tmp_path, refusal):
+    assert "no weight file at" in refusal(tmp_path / "none.pth", tmp_path / "out.pth")
     save_weights(tmp_path / "clip.pth", {"visual.proj": torch.ones(1)}, {"clip_activation": "gelu"})
-    with pytest.raises(UserError, match="not a SAN checkpoint of this package.*visual.proj"):
-        run(tmp_path / "clip.pth", tmp_path / "out.pth")
+    text = refusal(tmp_path / "clip.pth", tmp_path / "out.pth")
+    assert "not a SAN checkpoint of this package" in text and "visual.proj" in text
     assert not (tmp_path / "out.pth").exists()

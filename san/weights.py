@@ -133,14 +133,11 @@ def _download_once(entry, path):
                 _download(entry, part)
                 os.replace(part, path)
     except (OSError, http.client.HTTPException) as error:
-        kept = part.stat().st_size if part.is_file() else 0
+        kept = part.stat().st_size / 1e6 if part.is_file() else 0  # MB
+        again = f". Another try goes on after the {kept:.1f} MB that have arrived" if kept else ""
         raise UserError(
             f"cannot download {entry.url}: {error}. Get {entry.file} ({entry.size / 1e6:.0f} MB) "
-            f"from there and put it at {path}; it is then used from there"
-            + (
-                f". Another try goes on after the {kept / 1e6:.1f} MB that have arrived"
-                * bool(kept)
-            )
+            f"from there and put it at {path}; it is then used from there{again}"
         ) from None
 
 

@@ -149,6 +149,7 @@ def test_templates_by_name_or_one_prompt(templates):
         ("classes: [cat]\nbackground_threshold: .nan", "background_threshold is nan: give"),
         ("classes: [cat]\nbackground_threshold: high", "background_threshold is 'high'"),
         ("classes: [cat]\ntemplates: ['a {} {}']", "template 'a {} {}': write text that holds {}"),
+        ("classes: [cat]\ntemplates: ['a {} {x}']", "template 'a {} {x}': .* no other braces"),
         ("classes: [cat]\ntemplates: [photo]", "template 'photo': write text that holds {} once"),
         ("classes: [cat]\ntemplates: {}", "templates is {}: give a list of prompts"),
     ],

@@ -59,18 +59,30 @@ def segment_files(segmenter, inputs, vocabulary, output, background_threshold=No
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         loaded = _run_ahead(pool, read, inputs)
-        yield from _run_ahead(pool, write, map(segment, loaded))
+        yield from _run_ahead(pool, write, map(segment, loaded), finish=True)
 
 
-def _run_ahead(pool, function, items):
-    """Like ``map(function, items)``, with a few calls under way in ``pool``."""
-    pending = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > _AHEAD:
-            yield pending.popleft().result()
+def _run_ahead(pool, function, items, finish=False):
+    """Like ``map(function, items)``, with a few calls under way in ``pool``.
+
+    With ``finish``, calls under way when the user interrupts are yielded before the interrupt.
+    """
+    pending, interrupt = deque(), None
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > _AHEAD:
+                result = pending[0].result()
+                pending.popleft()
+                yield result
+    except KeyboardInterrupt as error:
+        if not finish:
+            raise
+        interrupt = error
     while pending:
         yield pending.popleft().result()
+    if interrupt is not None:
+        raise interrupt
 
 
 def _attempt(function, *args):

@@ -31,7 +31,9 @@ def _build_parser(argv):
     parser.add_argument("--version", action="version", version=f"%(prog)s {san.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         if name in argv[:1]:  # only the module in use is imported
             importlib.import_module(module).add_arguments(command)
     return parser

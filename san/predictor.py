@@ -161,6 +161,16 @@ class Segmenter:
         """torch.device that the model runs on."""
         return self.model.device
 
+    def prepare(self, vocabulary):
+        """Embed the words of a vocabulary now, so that its errors come before the first image.
+
+        Args and errors are those of a call; a word too long for the model is among them.
+        """
+        vocabulary = as_vocabulary(vocabulary)
+        with self._lock, torch.inference_mode():
+            self._use_templates(vocabulary)
+            self.model.text_classifier(vocabulary.classes)
+
     def __call__(self, image, vocabulary, background_threshold=None):
         """Segment one image.
 
@@ -193,7 +203,7 @@ class Segmenter:
         if threshold is not None:
             inputs["background_threshold"] = threshold
         with self._lock, torch.inference_mode():
-            self.model.text_classifier.templates = self._templates_of(vocabulary)
+            self._use_templates(vocabulary)
             (output,) = self.model([inputs])
             label_map, scores = (output[key].cpu().numpy() for key in ("label_map", "scores"))
         return Segmentation(pixels, vocabulary, label_map, scores.astype(np.float32, copy=False))
@@ -206,12 +216,14 @@ class Segmenter:
         resized = ResizeTransform(height, width, *size).apply_image(pixels)
         return torch.from_numpy(np.array(resized.transpose(2, 0, 1)))
 
-    def _templates_of(self, vocabulary):
-        if vocabulary.templates is None:
-            return self._default_templates
-        if isinstance(vocabulary.templates, str):
-            return get_templates(vocabulary.templates)
-        return vocabulary.templates
+    def _use_templates(self, vocabulary):
+        """Set the prompts of the next call; the classifier keeps no text of other prompts."""
+        templates = vocabulary.templates
+        if templates is None:
+            templates = self._default_templates
+        elif isinstance(templates, str):
+            templates = get_templates(templates)
+        self.model.text_classifier.templates = templates
 
 
 def as_vocabulary(vocabulary):

@@ -69,6 +69,7 @@ def main(args):
     inputs = find_inputs(args.input, exclude=output)
     _check_output(output, inputs, args.overwrite)
     segmenter = _build_segmenter(args)
+    segmenter.prepare(vocabulary)
     if not segmenter.trained:
         print(
             "NOTE: the weights are UNTRAINED (random): the pictures show the steps from image and "

@@ -9,7 +9,7 @@ from PIL import ImageFont
 
 
 def load_font(size, text=""):
-    """Open a font of ``size`` pixels that has the characters of ``text``, as far as one is installed."""
+    """Open a font of ``size`` pixels that has the characters of ``text``, if one is installed."""
     return _open_font(_find_font(frozenset(text)), size)
 
 

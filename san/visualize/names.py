@@ -40,9 +40,9 @@ def write_names(view, labels, names, colors, shares, font_size):
 def find_place(mask, occupied, box):
     """Top left corner (y,x) for a box (height,width) as deep inside ``mask`` as can be, or None.
 
-    The center of the box is in the mask's largest connected component, and lies whole in the picture
-    and clear of ``occupied``. Of such places the best is full of the component, far from its border
-    and near its center of mass.
+    The center of the box is in the mask's largest connected component; the box lies whole in the
+    picture and clear of ``occupied``. Of such places the best is full of the component, far from
+    its border and near its center of mass.
 
     Args:
         mask: (h,w) bool, not empty.

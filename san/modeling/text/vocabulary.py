@@ -196,6 +196,10 @@ def _check_templates(templates):
     if not isinstance(templates, (list, tuple)) or not templates:
         raise UserError(f"templates is {templates!r}: give a list of prompts or a template set")
     for template in templates:
-        if not isinstance(template, str) or template.count("{}") != 1:
-            raise UserError(f"template {template!r}: write text that holds {{}} once, for the word")
+        parts = template.split("{}") if isinstance(template, str) else ()
+        if len(parts) != 2 or set("{}") & set("".join(parts)):
+            raise UserError(
+                f"template {template!r}: write text that holds {{}} once, for the word, and no "
+                "other braces"
+            )
     return tuple(templates)

@@ -91,7 +91,7 @@ def _class_of(entry, where):
     name, synonyms = entry.get("name"), entry.get("synonyms", [])
     if not isinstance(name, str) or not isinstance(synonyms, list):
         raise UserError(
-            f"{where} is {entry!r}: give it `name:` with text in quotes and, where it has synonyms, "
+            f"{where} is {entry!r}: give it `name:` with text and, where it has synonyms, "
             "`synonyms:` with a list of words"
         )
     return [*name.split("|"), *synonyms], entry.get("color"), entry.get("id")

@@ -26,7 +26,7 @@ from san.data.build import get_records
 from san.errors import UserError
 from san.evaluation import SegmentorWithTTA, SemSegEvaluator
 from san.evaluation.report import METRICS, overall_table, write_json, write_text
-from san.hooks import EvalHook, SeedStep, StopOnBrokenLoss, WandbWriter
+from san.hooks import EvalHook, SeedStep, WandbWriter, stop_on_broken_loss
 from san.solver import build_lr_scheduler, build_optimizer
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,9 @@ class Trainer(DefaultTrainer):
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-        self._trainer = _build_loop(cfg, _distribute(model), data_loader, optimizer)
+        distributed = _distribute(model)
+        stop_on_broken_loss(distributed)
+        self._trainer = _build_loop(cfg, distributed, data_loader, optimizer)
         self.checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
         self.register_hooks(self.build_hooks())
 
@@ -68,7 +70,6 @@ class Trainer(DefaultTrainer):
         hook_list = [
             hooks.IterationTimer(),
             SeedStep(),
-            StopOnBrokenLoss(self.model),
             hooks.LRScheduler(),
         ]
         if comm.is_main_process():
@@ -99,6 +100,17 @@ class Trainer(DefaultTrainer):
         """
         with _no_trace_for_user_errors():
             return super().train()
+
+    def run_step(self):
+        """One iteration; a UserError, before the weights change, if its numbers are not finite."""
+        try:
+            super().run_step()
+        except FloatingPointError as error:
+            raise UserError(
+                f"iteration {self.iter}: {error}; training stopped before the weights changed. "
+                "Lower SOLVER.BASE_LR or the loss weights MODEL.SAN.*_WEIGHT; start anew, or go "
+                "on from the last checkpoint with --resume"
+            ) from error
 
     def resume_or_load(self, resume=True):
         """Go on from the newest checkpoint in OUTPUT_DIR if there is one, else take MODEL.WEIGHTS.

@@ -8,8 +8,6 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventWriter, get_event_storage
 
-from san.errors import UserError
-
 
 class SeedStep(HookBase):
     """Seed torch, numpy and random from (seed, iteration, rank) before each step.
@@ -23,39 +21,32 @@ class SeedStep(HookBase):
         seed_all_rng(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-class StopOnBrokenLoss(HookBase):
-    """End training, in all processes at once, where a loss is NaN or infinite.
+def stop_on_broken_loss(model):
+    """Let a training forward pass fail, in all processes at once, where a loss is NaN or infinite.
 
-    It looks at what the model returns, before the backward pass: weights, optimizer and checkpoints
-    stay as the iteration before left them.
+    Nothing has changed by then: weights, optimizer and checkpoints are those of the iteration
+    before.
+
+    Args:
+        model (nn.Module): the trainer's, DistributedDataParallel included; in training it returns a
+            dict of scalar losses, or now raises FloatingPointError.
     """
+    model.register_forward_hook(_check_losses)
 
-    def __init__(self, model):
-        """
-        Args:
-            model (nn.Module): the trainer's, DistributedDataParallel included; in training it
-                returns a dict of scalar losses.
-        """
-        model.register_forward_hook(self._check)
 
-    def _check(self, model, inputs, losses):
-        """Raises UserError."""
-        if not model.training:
-            return
-        finite = torch.stack([loss.detach() for loss in losses.values()]).sum().isfinite()
-        if comm.get_world_size() > 1:
-            finite = finite.float()
-            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
-        if finite:
-            return
-        broken = {name: loss.item() for name, loss in losses.items() if not loss.isfinite()}
-        broken = {name: value for part in comm.all_gather(broken) for name, value in part.items()}
-        values = ", ".join(f"{name} = {value}" for name, value in broken.items()) or "their sum"
-        raise UserError(
-            f"iteration {self.trainer.iter}: the loss is not finite ({values}); training stopped "
-            "before the weights changed. Lower SOLVER.BASE_LR or MODEL.SAN.*_WEIGHT, then start "
-            "anew or go on from the last checkpoint with --resume"
-        )
+def _check_losses(model, inputs, losses):
+    if not model.training:
+        return
+    finite = torch.stack([loss.detach() for loss in losses.values()]).sum().isfinite()
+    if comm.get_world_size() > 1:
+        finite = finite.float()
+        torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
+    if finite:
+        return
+    broken = {name: loss.item() for name, loss in losses.items() if not loss.isfinite()}
+    broken = {name: value for part in comm.all_gather(broken) for name, value in part.items()}
+    values = ", ".join(f"{name} = {value}" for name, value in broken.items()) or "their sum"
+    raise FloatingPointError(f"the loss is not finite ({values})")
 
 
 class EvalHook(hooks.EvalHook):

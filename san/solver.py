@@ -140,13 +140,16 @@ def clip_full_model(optimizer, max_norm, norm_type=2.0):
     """Let every step first scale all gradients so that their joint norm is at most ``max_norm``.
 
     Right under ``torch.amp.GradScaler`` too, which has unscaled the gradients by then, unless the
-    optimizer unscales them itself inside its step (the fused ones).
+    optimizer unscales them itself inside its step (the fused ones). A step raises
+    FloatingPointError, and changes no weight, if that norm is NaN or infinite.
     """
     assert not getattr(optimizer, "_step_supports_amp_scaling", False), "fused optimizer"
 
     def clip(optimizer, args, kwargs):
         parameters = itertools.chain.from_iterable(g["params"] for g in optimizer.param_groups)
-        nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
+        norm = nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
+        if not norm.isfinite():
+            raise FloatingPointError(f"the norm of the gradients is {norm.item()}")
 
     optimizer.register_step_pre_hook(clip)
 

@@ -48,7 +48,7 @@ def convert(source, target, table):
     if _is_done(source, target):
         return False
     published = load_label_map(source)  # (H, W)
-    labels = table[np.clip(published, 0, 255)]
+    labels = np.take(table, published, mode="clip")  # (H, W)
     unknown = (labels < 0) | (published > 255)
     if unknown.any():
         values = ", ".join(map(str, np.unique(published[unknown])))
@@ -61,14 +61,13 @@ def convert(source, target, table):
     return True
 
 
-def prepare(root, num_workers=None):
+def prepare(root):
     """Convert every label map of both splits, in parallel, with a progress bar.
 
     Run it again after an interruption: what is done is kept.
 
     Args:
         root (Path): folder that holds ``coco/stuffthingmaps``.
-        num_workers (int): threads; default: one for each core.
     Returns:
         num_converted (int), num_kept (int), errors (list[str]): one message for each bad file.
     Raises:
@@ -78,7 +77,7 @@ def prepare(root, num_workers=None):
     table = train_ids()
     num_converted, errors = 0, []
     # Threads suffice: PNG coding, nearly all of the work, runs outside the interpreter lock.
-    with ThreadPoolExecutor(num_workers or os.cpu_count()) as executor:
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
         futures = [executor.submit(convert, source, target, table) for source, target in jobs]
         try:
             for future in tqdm(as_completed(futures), total=len(futures), unit="file"):

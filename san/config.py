@@ -21,6 +21,8 @@ _CONFIG_FOLDERS = (Path(__file__).parent / "configs", Path(__file__).parent.pare
 def add_san_config(cfg):
     """Add the keys of SAN to ``cfg``, a Detectron2 config that has DeepLab's keys already."""
     _add_input_keys(cfg.INPUT)
+    # Every training crop is padded to one size, so there is nothing to group
+    cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
     _add_solver_keys(cfg.SOLVER)
     cfg.MODEL.SAN = _san_keys()
     cfg.MODEL.SIDE_ADAPTER = _side_adapter_keys()
@@ -35,6 +37,8 @@ def add_san_config(cfg):
 
 
 def _add_input_keys(node):
+    # CLIP was trained on RGB
+    node.FORMAT = "RGB"
     # Mapper of the training data; "mask_former_semantic" is the only one
     node.DATASET_MAPPER_NAME = "mask_former_semantic"
     # Random brightness, contrast, saturation and hue, as in SSD

@@ -3,10 +3,13 @@
 The paths, class ids and ignore labels are written out here and not taken from the package, so
 that a test which reads these files checks the package's own idea of them.
 
+    python tests/miniatures.py FOLDER
+
 Every class has one look wherever it occurs, so that a small model can learn it: a color and a
 stripe pattern that follow from its name alone. Everything is the same for the same seed.
 """
 
+import argparse
 import zlib
 from pathlib import Path
 
@@ -165,3 +168,9 @@ def _save_jpeg(image, path):
 def _save(labels, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(labels).save(path)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write miniatures of all six data sets.")
+    parser.add_argument("root", help="folder for DETECTRON2_DATASETS")
+    write_all(parser.parse_args().root)

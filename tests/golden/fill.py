@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Dict, Iterable, List, Sequence, Tuple
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -108,7 +108,7 @@ def fill_value(name: str, shape: Sequence[int]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def fill_state_dict(state_dict: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+def fill_state_dict(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     for name, t in state_dict.items():
         if name in KEEP or not t.is_floating_point():
             continue
@@ -116,7 +116,7 @@ def fill_state_dict(state_dict: Dict[str, torch.Tensor]) -> Dict[str, torch.Tens
     return state_dict
 
 
-def fill_checksums(state_dict: Dict[str, torch.Tensor]) -> Tuple[List[str], torch.Tensor]:
+def fill_checksums(state_dict: dict[str, torch.Tensor]) -> tuple[list[str], torch.Tensor]:
     """Sorted names, and a [n, 3] float64 tensor of (sum, first, last) of each filled tensor."""
     names = sorted(k for k, v in state_dict.items() if v.is_floating_point() and k not in KEEP)
     rows = []
@@ -148,7 +148,7 @@ def make_label_map(
 ) -> torch.Tensor:
     """[h, w] int64 map of blocks, each one of ``classes`` or ``ignore``; every class occurs."""
     gh, gw = -(-h // block), -(-w // block)
-    table = torch.tensor(list(classes) + [ignore], dtype=torch.int64)
+    table = torch.tensor([*list(classes), ignore], dtype=torch.int64)
     idx = randint(f"{name}/labels", len(table), (gh, gw))
     idx.view(-1)[: len(classes)] = torch.arange(len(classes))
     return _kron(table[idx], block, h, w)
@@ -156,14 +156,14 @@ def make_label_map(
 
 def make_targets(
     name: str, h: int, w: int, classes: Sequence[int], block: int = 80
-) -> Tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """gt_classes [N] (sorted) and gt_masks [N, h, w] bool, as the official mapper makes them."""
     lab = make_label_map(name, h, w, classes, block)
     cls = torch.tensor(sorted(set(lab.unique().tolist()) - {255}), dtype=torch.int64)
     return cls, torch.stack([lab == c for c in cls])
 
 
-def rand_names(case: str, batch: int, outputs: Iterable[str] = ("last", "aux0")) -> List[str]:
+def rand_names(case: str, batch: int, outputs: Iterable[str] = ("last", "aux0")) -> list[str]:
     """Names of the random draws of one official criterion call, in the official call order.
 
     Official order: for the last output, then for each auxiliary output: one draw per image of the

@@ -16,7 +16,7 @@ from san.image_io import output_file, read_image, write_labels
 from san.modeling.text.templates import get_templates
 from san.modeling.text.vocabulary import Vocabulary, check_background_threshold
 from san.visualize import draw_overlay
-from san.weights import MODELS, find_model
+from san.weights import MODELS
 
 _SEED = 0  # of the random weights of a model that has no trained ones
 
@@ -103,7 +103,8 @@ class Segmenter:
         """Build a published model by name, or any model from a file of weights.
 
         Args:
-            name: one of `san.weights.MODELS`; or path or URL of weights, with ``config_file``.
+            name: one of `san.weights.MODELS`, with san:// before it or not; or the path or URL of
+                weights, with ``config_file``.
             device: "cpu", "cuda", "cuda:1" ...; None: CUDA where there is one.
             config_file: config of the weights; by default that of the named model.
             opts: KEY VALUE pairs over the config.
@@ -113,13 +114,14 @@ class Segmenter:
         Raises:
             UserError: an unknown name, config or device, or weights that do not fit.
         """
-        if name in MODELS:
-            entry = find_model(name)
-            weights = f"san://{name}" if entry.trained else None
+        known = str(name).removeprefix("san://")
+        if known in MODELS:
+            entry = MODELS[known]
+            weights = f"san://{known}" if entry.trained else None
             return cls.from_config(config_file or entry.config, weights, opts, device)
         if config_file is None:
             raise UserError(
-                f"{name!r} is none of the published models ({', '.join(MODELS)}): "
+                f"{str(name)!r} is none of the published models ({', '.join(MODELS)}): "
                 "for weights of your own, give their config file too"
             )
         return cls.from_config(config_file, name, opts, device)

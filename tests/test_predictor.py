@@ -119,7 +119,7 @@ def test_twenty_megapixels_in_bounded_memory(segmenter):
 
 def test_random_weights_are_always_the_same(image):
     state = torch.random.get_rng_state()
-    one = Segmenter.from_pretrained("san_tiny", device="cpu", opts=SMALL)
+    one = Segmenter.from_pretrained("san://san_tiny", device="cpu", opts=SMALL)
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(5)
     two = Segmenter.from_config(CONFIG, opts=[*SMALL, "MODEL.DEVICE", "cpu"])

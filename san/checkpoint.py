@@ -14,15 +14,10 @@ from detectron2.utils.logger import log_first_n
 
 import san.weights  # noqa: F401  (registers san://)
 from san.errors import UserError
+from san.files import atomic_path, leftovers
 from san.fit import check_activation, check_fit
 from san.name_map import is_official, to_official, to_san
-from san.weight_file import (
-    atomic_path,
-    is_complete,
-    load_state_dict_file,
-    read_checkpoint,
-    temporary_path,
-)
+from san.weight_file import is_complete, load_state_dict_file, read_checkpoint
 
 __all__ = [
     "Checkpointer",
@@ -90,7 +85,7 @@ class Checkpointer(DetectionCheckpointer):
         folder = Path(self.path_manager.get_local_path(self.save_dir))
         _remove_leftovers(folder)
         self.logger.info("Saving checkpoint to %s", folder / f"{name}.pth")
-        with atomic_path(folder / f"{name}.pth") as temporary:
+        with atomic_path(folder / f"{name}.pth", durable=True) as temporary:
             torch.save(data, temporary)
             _check_readable(temporary)
         self.tag_last_checkpoint(f"{name}.pth")
@@ -98,7 +93,7 @@ class Checkpointer(DetectionCheckpointer):
     def tag_last_checkpoint(self, last_filename_basename):
         """Note which checkpoint to resume from."""
         folder = Path(self.path_manager.get_local_path(self.save_dir))
-        with atomic_path(folder / "last_checkpoint") as temporary:
+        with atomic_path(folder / "last_checkpoint", durable=True) as temporary:
             temporary.write_text(last_filename_basename)
 
     def load(self, path, checkpointables=None):
@@ -177,7 +172,7 @@ def _metadata(model):
 
 def _remove_leftovers(folder):
     """Delete what killed saves left behind; only a process that saves here may do so."""
-    for leftover in folder.glob(temporary_path(Path("*.pth")).name):
+    for leftover in leftovers(folder, "*.pth"):
         leftover.unlink()
 
 

@@ -157,12 +157,13 @@ def _side_adapter_keys():
 
 
 def find_config(name):
-    """Path of the config file ``name``: as given, or below ``configs/``, e.g. "quick/san_tiny.yaml".
+    """Path of the config file ``name``: as given, or below ``configs/``.
 
     Raises:
         UserError: no such file.
     """
-    candidates = [Path(name), *(folder / name for folder in _CONFIG_FOLDERS)]
+    below = str(name).removeprefix("configs/")
+    candidates = [Path(name), *(folder / below for folder in _CONFIG_FOLDERS)]
     for path in candidates:
         if path.is_file():
             return str(path)

@@ -25,7 +25,8 @@ from san.data import build_test_loader, build_train_loader
 from san.data.build import get_records
 from san.errors import UserError
 from san.evaluation import SegmentorWithTTA, SemSegEvaluator
-from san.evaluation.report import METRICS, overall_table, write_json, write_text
+from san.evaluation.report import METRICS, overall_table, without_nan
+from san.files import write_json, write_text
 from san.hooks import EvalHook, SeedStep, WandbWriter, stop_on_broken_loss
 from san.solver import build_lr_scheduler, build_optimizer
 
@@ -187,7 +188,7 @@ def _report(folder, metrics):
     logger.info("Evaluation results, in percent (%s):\n%s", folder, table)
     write_text(folder / "results.md", table)
     overall = {name: {key: m[key] for key in METRICS} for name, m in metrics.items()}
-    write_json(folder / "results.json", overall)
+    write_json(folder / "results.json", without_nan(overall))
 
 
 def _distribute(model):

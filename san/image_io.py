@@ -1,14 +1,10 @@
-"""Read images of any kind as RGB, and write results so that a file is whole or not there."""
-
-import contextlib
-import os
-import uuid
-from pathlib import Path
+"""Read images of any kind as RGB, and write label files."""
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from san.errors import UserError
+from san.files import atomic_path
 
 NO_LABEL = 65535  # "none of these" in a label file
 
@@ -85,30 +81,8 @@ def _stretch(values):
     return scaled.round().astype(np.uint8)
 
 
-@contextlib.contextmanager
-def output_file(path):
-    """Give a temporary path beside ``path``; it is renamed to ``path`` if the block succeeds.
-
-    The folder is created where it is missing. UserError where the file cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path} ({error.strerror or error}): "
-            "check the rights and the free space of the folder, or choose another one"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
 def write_labels(path, label_map):
     """Write a label map (H,W), -1 = none, as a 16-bit PNG in which none is `NO_LABEL`."""
     labels = np.where(label_map < 0, NO_LABEL, label_map).astype(np.uint16)
-    with output_file(path) as temporary:
+    with atomic_path(path) as temporary:
         Image.fromarray(labels).save(temporary, format="PNG")

@@ -12,7 +12,8 @@ from detectron2.modeling import build_model
 from san.checkpoint import load_weights
 from san.config import load_config
 from san.errors import UserError
-from san.image_io import output_file, read_image, write_labels
+from san.files import atomic_path
+from san.image_io import read_image, write_labels
 from san.modeling.text.templates import get_templates
 from san.modeling.text.vocabulary import Vocabulary, check_background_threshold
 from san.visualize import draw_overlay
@@ -73,7 +74,7 @@ class Segmentation:
             UserError: a file cannot be written.
         """
         overlay, labels = Path(f"{stem}.overlay.jpg"), Path(f"{stem}.labels.png")
-        with output_file(overlay) as temporary:
+        with atomic_path(overlay) as temporary:
             self.overlay().save(temporary, format="JPEG", quality=92)
         write_labels(labels, self.label_map)
         return overlay, labels

@@ -11,12 +11,12 @@ predictions.json, which is whole whenever it is there:
     failed      list of {file, error}
 """
 
-import json
 import sys
 import time
 from pathlib import Path
 
 from san.errors import UserError, exit_on_user_error
+from san.files import write_json
 
 RESULTS = "predictions.json"
 _VOCABULARY_SUFFIXES = (".txt", ".yaml", ".yml", ".json")
@@ -157,12 +157,9 @@ class Run:
             write(f"error: {outcome.error}", file=sys.stderr)
 
     def _save(self, complete):
-        from san.image_io import output_file
-
         data = {**self._describe(), "complete": complete}
         data |= {"images": self.images, "failed": self.failed}
-        with output_file(self.output / RESULTS) as temporary:
-            temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+        write_json(self.output / RESULTS, data)
 
     def _describe(self):
         """What the images were segmented with."""

@@ -1,6 +1,5 @@
 """Weight files: read them without running what is in them, write them all or not at all."""
 
-import contextlib
 import os
 import pickle
 import re
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from san.errors import UserError
+from san.files import atomic_path
 
 _REFUSED = (".pkl", ".pickle")
 
@@ -53,39 +53,12 @@ def read_checkpoint(path):
 
 def save_weights(path, state_dict, metadata):
     """Write tensors and metadata (str -> str) to ``path``, as ``.safetensors`` or else ``.pth``."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         if Path(path).suffix == ".safetensors":
             tensors = {key: value.contiguous() for key, value in state_dict.items()}
             save_file(tensors, temporary, metadata=metadata)
         else:
             torch.save({"model": state_dict, "metadata": metadata}, temporary)
-
-
-@contextlib.contextmanager
-def atomic_path(path):
-    """Write a file all or not at all: the block writes to the path that it is given.
-
-    That path is in the same folder; it takes the place of ``path`` after the block, with its
-    content on the disk, and is deleted if the block raises. A killed process leaves at most
-    :func:`temporary_path`, never half a file at ``path``.
-    """
-    path = Path(path)
-    temporary = temporary_path(path)
-    temporary.open("wb").close()  # an OSError here, where torch.save has errors of its own
-    try:
-        yield temporary
-        with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def temporary_path(path):
-    """Where :func:`atomic_path` has ``path`` written first."""
-    return path.with_name(f".{path.name}.tmp")
 
 
 def is_complete(path):
@@ -153,13 +126,3 @@ def _check_tensors(state_dict, path):
             f"{path} is no checkpoint: expected tensors by name, or these under 'model'; found "
             f"{found}"
         )
-
-
-def _sync_folder(folder):
-    """Make a rename last through a power cut, where folders can be synced (not on Windows)."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

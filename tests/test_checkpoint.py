@@ -282,7 +282,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(model, saved):
 
 
 def test_leftovers_of_killed_saves_are_ignored_and_cleaned_up(model, saved):
-    leftover = saved.with_name(".model_0000002.pth.tmp")
+    leftover = saved.with_name(".model_0000002.pth.0123abcd.tmp")
     leftover.write_bytes(saved.read_bytes()[:1000])
     checkpointer = Checkpointer(model, str(saved.parent))
     assert checkpointer.get_checkpoint_file() == str(saved)

@@ -13,16 +13,19 @@ def test_published_configs_load_with_their_values(name):
     assert cfg.MODEL.META_ARCHITECTURE in META_ARCH_REGISTRY
     assert cfg.SOLVER.BACKBONE_MULTIPLIER == 1.0
     assert cfg.SOLVER.MAX_ITER == 60000 and cfg.SOLVER.IMS_PER_BATCH == 32
-    assert cfg.INPUT.MIN_SIZE_TRAIN == tuple(range(320, 961, 64))
+    assert tuple(range(320, 961, 64)) == cfg.INPUT.MIN_SIZE_TRAIN
     large = "large" in name
-    assert cfg.MODEL.SAN.CLIP_RESOLUTION == (0.7 if large else 0.5)
-    assert cfg.MODEL.SIDE_ADAPTER.ATTN_BIAS.NUM_HEADS == (16 if large else 12)
+    assert (0.7 if large else 0.5) == cfg.MODEL.SAN.CLIP_RESOLUTION
+    assert (16 if large else 12) == cfg.MODEL.SIDE_ADAPTER.ATTN_BIAS.NUM_HEADS
 
 
 def test_configs_are_found_by_name_from_any_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert load_config("quick/san_tiny.yaml").MODEL.SAN.CLIP_MODEL_NAME == "clip_tiny"
-    with pytest.raises(UserError, match=r"'nothing\.yaml' not found; tried nothing\.yaml, .*configs"):
+    for name in ("quick/san_tiny.yaml", "configs/quick/san_tiny.yaml"):
+        assert load_config(name).MODEL.SAN.CLIP_MODEL_NAME == "clip_tiny"
+    with pytest.raises(
+        UserError, match=r"'nothing\.yaml' not found; tried nothing\.yaml, .*configs"
+    ):
         find_config("nothing.yaml")
 
 

@@ -1,11 +1,9 @@
-import os
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from san.errors import UserError
-from san.image_io import NO_LABEL, output_file, read_image, write_labels
+from san.image_io import NO_LABEL, read_image, write_labels
 
 RGB = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -123,22 +121,3 @@ def test_labels_round_trip(tmp_path):
     write_labels(tmp_path / "new" / "a.labels.png", np.array([[-1, 0], [300, 65534]], np.int32))
     with Image.open(tmp_path / "new" / "a.labels.png") as image:
         assert np.asarray(image).tolist() == [[NO_LABEL, 0], [300, 65534]]
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), output_file(path) as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(UserError, match=r"cannot write .*a\.txt .*choose another one"),
-        output_file(tmp_path / "file" / "a.txt"),
-    ):
-        pass

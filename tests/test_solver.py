@@ -6,9 +6,11 @@ from detectron2.config import get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 from torch import nn
 
-from san.config import add_san_config
+from san.config import add_san_config, load_config
 from san.errors import UserError
+from san.name_map import to_official
 from san.solver import build_lr_scheduler, build_optimizer, optimizer_table, parameter_rules
+from tests.parity import build_filled, load_golden, training_inputs, use_named_draws
 
 
 class ScaleNorm(nn.Module):
@@ -209,3 +211,50 @@ def test_unknown_schedule():
     cfg = make_cfg("SOLVER.LR_SCHEDULER_NAME", "Cosine")
     with pytest.raises(UserError, match="'Cosine'.*WarmupPolyLR"):
         build_lr_scheduler(cfg, build_optimizer(cfg, make_model()))
+
+
+@pytest.fixture(scope="module")
+def stepped():
+    """The tiny SAN after the losses of golden case t128 and one step of its published recipe."""
+    golden = load_golden("golden_tiny")
+    info = golden.meta["info"]["t128"]
+    model, _ = build_filled("tiny")
+    inputs = training_inputs("t128", info)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_named_draws(model.criterion, "t128", inputs, monkeypatch)
+        sum(model.train()(inputs).values()).backward()
+    cfg = load_config("quick/san_tiny.yaml")
+    optimizer = build_optimizer(cfg, model)
+    rules = parameter_rules(cfg.SOLVER, model)
+    gradients = [rule.parameter.grad.clone() for rule in rules]
+    before = [rule.parameter.detach().clone() for rule in rules]
+    optimizer.step()
+    changes = [rule.parameter.detach() - old for rule, old in zip(rules, before, strict=True)]
+    return golden, info, rules, gradients, changes
+
+
+def test_rules_are_the_official_ones(stepped):
+    """Learning rate and weight decay of each of the tiny model's trained parameters."""
+    _, info, rules, *_ = stepped
+    ours = to_official({rule.name: rule for rule in rules})
+    assert ours.keys() == info["optimizer"].keys()
+    for name, official in info["optimizer"].items():
+        assert ours[name].lr == pytest.approx(official["lr"]), name
+        assert ours[name].weight_decay == official["weight_decay"], name
+
+
+def test_step_is_the_official_one(stepped):
+    """One official step moves every weight by about the learning rate, 1e-4: ours too, alike."""
+    golden, info, rules, gradients, changes = stepped
+    total = nn.utils.get_total_norm(gradients).item()
+    assert total == pytest.approx(info["grad_total_norm"], rel=1e-4)
+    names = [rule.name for rule in rules]
+    changes = to_official(dict(zip(names, changes, strict=True)))
+    weights = to_official({rule.name: rule.parameter.detach() for rule in rules})
+    norms, first8 = golden.value("t128/step_norms"), golden.value("t128/step_first8")
+    for name, norm, first in zip(info["grad_names"], norms, first8, strict=True):
+        ours = weights[name].flatten()[:8]
+        torch.testing.assert_close(
+            ours, torch.from_numpy(first[: len(ours)]), rtol=0, atol=1e-6, msg=name
+        )
+        assert changes[name].double().norm().item() == pytest.approx(norm, rel=1e-3), name

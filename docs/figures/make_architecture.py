@@ -38,7 +38,7 @@ ARROWS = [  # from, to, label, where the label stands
 
 
 def _edge(start, end):
-    """Where an arrow leaves the first box and enters the second: sides if apart, else top, bottom."""
+    """Where an arrow leaves and enters: at the sides of boxes apart, else at top and bottom."""
     x0, y0, w0 = BOXES[start][:3]
     x1, y1, w1 = BOXES[end][:3]
     if x1 >= x0 + w0:

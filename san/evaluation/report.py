@@ -1,39 +1,16 @@
-"""Evaluation results as JSON and Markdown files."""
+"""Evaluation results in the forms of JSON and Markdown."""
 
-import json
 import math
-import os
-import tempfile
-from pathlib import Path
 
 METRICS = ("mIoU", "fwIoU", "mACC", "pACC")
 
 
-def write_text(path, text):
-    """Write a UTF-8 file whole or not at all: under a temporary name first, then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def write_json(path, value):
-    """Write ``value`` as standard JSON (a NaN becomes null), whole or not at all."""
-    write_text(path, json.dumps(_without_nan(value), indent=1, allow_nan=False) + "\n")
-
-
-def _without_nan(value):
+def without_nan(value):
+    """``value`` of dicts, lists and numbers with each NaN, which JSON does not have, as None."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -10,9 +10,10 @@ from detectron2.utils import comm
 
 from san.data.dataset_mapper import check_labels
 from san.data.datasets import load_label_map
+from san.files import write_json, write_text
 
 from .metrics import count_confusion, segmentation_metrics
-from .report import markdown_table, overall_table, write_json, write_text
+from .report import markdown_table, overall_table, without_nan
 
 
 class SemSegEvaluator(DatasetEvaluator):
@@ -88,14 +89,20 @@ class SemSegEvaluator(DatasetEvaluator):
         return metrics
 
     def _write(self, overall, iou, acc, matrix, num_images):
-        pixels = matrix[:, :-1].sum(0)  # (C,)
+        classes = {
+            "name": self.class_names,
+            "IoU": iou.tolist(),
+            "ACC": acc.tolist(),
+            "pixels": matrix[:, :-1].sum(0).tolist(),  # that are of the class
+            "predicted_pixels": matrix[:-1, :-1].sum(1).tolist(),  # ignored ones left out
+        }
         classes = [
-            {"name": name, "IoU": float(i), "ACC": float(a), "pixels": int(n)}
-            for name, i, a, n in zip(self.class_names, iou, acc, pixels, strict=True)
+            dict(zip(classes, row, strict=True)) for row in zip(*classes.values(), strict=True)
         ]
         stem = Path(self.output_dir) / "sem_seg_evaluation"
         report = {"dataset": self.dataset_name, "images": num_images}
-        write_json(f"{stem}.json", {**report, "metrics": overall, "classes": classes})
+        report = {**report, "metrics": overall, "classes": classes}
+        write_json(f"{stem}.json", without_nan(report))
         per_class = markdown_table(("class", "IoU", "ACC"), [list(c.values())[:3] for c in classes])
         overall = overall_table({self.dataset_name: overall})
         write_text(f"{stem}.md", f"{overall}\n{num_images} images, in percent.\n\n{per_class}")

@@ -1,1 +1,1 @@
-"""Models: ``meta_arch`` -> ``backbone``, ``heads``, ``text`` -> ``layers``; imports point that way."""
+"""Models; imports point one way: ``meta_arch`` -> ``backbone``, ``heads``, ``text`` -> ``layers``."""

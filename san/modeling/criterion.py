@@ -3,8 +3,8 @@
 MaskFormer (arXiv 2107.06278), Sec. 3.3, with the point-sampled mask losses of Mask2Former
 (arXiv 2112.01527), Sec. 3.3, and PointRend's choice of points (arXiv 1912.08193), Sec. 4.1.
 
-T supervised levels, B images, Q queries, C classes, N masks of an image, M matched masks of the batch,
-P points.
+T supervised levels, B images, Q queries, C classes, N masks of an image, M matched masks of the
+batch, P points.
 """
 
 import torch

@@ -1,5 +1,7 @@
 """Small layers that several parts share."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -19,7 +21,7 @@ class MLP(nn.Module):
         channels = [in_channels, *[hidden_channels] * (num_layers - 1), out_channels]
         self.layers = nn.ModuleList(
             nn.Conv2d(i, o, kernel_size=1) if dense else nn.Linear(i, o)
-            for i, o in zip(channels[:-1], channels[1:], strict=True)
+            for i, o in pairwise(channels)
         )
 
     def forward(self, x):

@@ -65,8 +65,8 @@ def label_map(mask_logits, class_probs, resize, background_threshold=None):
         mask_logits (Tensor): (Q, h, w).
         class_probs (Tensor): (Q, C + 1), softmax over classes, "none of these" last.
         resize (Resize)
-        background_threshold (float | None): a pixel is none where the share of "none of these" in the
-            sum of all its scores is this or more; None: every pixel gets a class.
+        background_threshold (float | None): a pixel is none where the share of "none of these" in
+            the sum of all its scores is this or more; None: every pixel gets a class.
 
     Returns:
         labels (H, W) int32, 0..C-1 or -1 for none; scores (H, W) float32 of the best class.

@@ -1,7 +1,7 @@
 """Hungarian matching of proposals and targets.
 
-DETR (arXiv 2005.12872), Sec. 3.1, with the mask costs of Mask2Former (arXiv 2112.01527), Sec. 3.3: all
-masks of an image are compared at the same random points.
+DETR (arXiv 2005.12872), Sec. 3.1, with the mask costs of Mask2Former (arXiv 2112.01527), Sec. 3.3:
+all masks of an image are compared at the same random points.
 
 Q queries, N targets, P points.
 """
@@ -29,7 +29,7 @@ def matching_costs(class_logits, mask_points, classes, target_points, weights, v
     valid = mask_points.new_ones(mask_points.shape[1]) if valid is None else valid
     class_cost = -class_logits.softmax(dim=-1)[:, classes]  # (Q, N)
     targets = target_points * valid
-    # sum over points of t * softplus(-x) + (1 - t) * softplus(x), where softplus(-x) = softplus(x) - x
+    # sum of t * softplus(-x) + (1 - t) * softplus(x) over points; softplus(-x) = softplus(x) - x
     mask_cost = (F.softplus(mask_points) @ valid)[:, None] - mask_points @ targets.T
     mask_cost = mask_cost / valid.sum().clamp_min(1)
     probs = mask_points.sigmoid() * valid

@@ -28,10 +28,6 @@ class Golden:
         with open(stem + ".json", encoding="utf-8") as f:
             return cls(arrays, json.load(f))
 
-    def keys(self):
-        """Names of the recorded tensors."""
-        return list(self.meta["arrays"])
-
     def value(self, key):
         """What was recorded: the tensor, or its strided sample."""
         return self.arrays[key + "|v"]
@@ -48,8 +44,8 @@ class Golden:
         difference = np.abs(values.astype(np.float64) - reference).max(initial=0)
         if not difference <= atol:
             raise AssertionError(
-                f"{key} ({entry['what']}): differs by {difference:.3g}, more than {atol:.3g}; noise "
-                f"of the official model itself {entry.get('noise', 'not measured')}"
+                f"{key} ({entry['what']}): differs by {difference:.3g}, more than {atol:.3g}; "
+                f"noise of the official model itself {entry.get('noise', 'not measured')}"
             )
 
 

@@ -13,7 +13,7 @@ WEIGHTS = {"loss_ce": 2.0, "loss_mask": 5.0, "loss_dice": 5.0}
 
 
 def make_criterion(importance_sample_ratio=0.0, **kwargs):
-    """With uniform points by default: uncertain ones lie on the border, where no mask is perfect."""
+    """With uniform points by default: uncertain ones lie on borders, where no mask is perfect."""
     return SetCriterion(
         num_classes=3,
         weights=WEIGHTS,
@@ -56,7 +56,9 @@ def test_assignment_is_the_cheapest_and_survives_broken_numbers():
     costs = torch.rand(4, 3)
     ((queries, targets),) = assign([costs])
     total = costs[queries, targets].sum()
-    best = min(sum(costs[q, n] for n, q in enumerate(p)) for p in itertools.permutations(range(4), 3))
+    best = min(
+        sum(costs[q, n] for n, q in enumerate(p)) for p in itertools.permutations(range(4), 3)
+    )
     torch.testing.assert_close(total, best)
     ((queries, _),) = assign([torch.full((4, 3), float("nan"))])
     assert len(queries) == 3

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from san.errors import UserError, exit_on_user_error
-from san.image_io import output_file
+from san.files import atomic_path
 
 from ..datasets import datasets_root, load_label_map, read_categories
 
@@ -56,7 +56,7 @@ def convert(source, target, table):
             f"{source}: unknown pixel values {values}; expected COCO ids minus 1 and 255, "
             "unpack this file anew from the archive"
         )
-    with output_file(target) as temporary:
+    with atomic_path(target) as temporary:
         Image.fromarray(labels.astype(np.uint8)).save(temporary, format="PNG")
     return True
 

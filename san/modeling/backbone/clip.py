@@ -1,8 +1,8 @@
 """Builds CLIP (Radford et al., arXiv 2103.00020) with open_clip, by name.
 
 The activation is part of the weights: OpenAI's CLIP, and so every published SAN, was trained with
-QuickGELU, x * sigmoid(1.702 x). open_clip builds plain GELU for the same names, and weights load into
-either without a word; here the activation always follows the weights.
+QuickGELU, x * sigmoid(1.702 x). open_clip builds plain GELU for the same names, and weights load
+into either without a word; here the activation always follows the weights.
 """
 
 import copy
@@ -94,9 +94,9 @@ def _resolve_activation(name, config, pretrained, tag, asked):
     if asked == "auto":
         if known is None:
             raise UserError(
-                f"MODEL.SAN.CLIP_ACTIVATION is 'auto', but the file {pretrained!r} does not tell its "
-                "activation; set 'quick_gelu' (weights of OpenAI, MetaCLIP, DFN) or 'gelu' (weights "
-                "trained on LAION or DataComp)"
+                f"MODEL.SAN.CLIP_ACTIVATION is 'auto', but the file {pretrained!r} does not tell "
+                "its activation; set 'quick_gelu' (weights of OpenAI, MetaCLIP, DFN) or 'gelu' "
+                "(weights trained on LAION or DataComp)"
             )
         return known
     if pretrained and known not in (None, asked):
@@ -133,8 +133,8 @@ def _load(model, name, pretrained, tag):
         except Exception as error:  # whatever the hub, the server or the network raised
             raise UserError(
                 f"MODEL.SAN.CLIP_PRETRAINED_NAME: weights {pretrained!r} of {name} could not be "
-                f"downloaded ({error}); set the key to a local file of them, or give MODEL.WEIGHTS, "
-                "which holds CLIP too"
+                f"downloaded ({error}); set the key to a local file of them, or give "
+                "MODEL.WEIGHTS, which holds CLIP too"
             ) from error
     elif Path(pretrained).is_file():
         path = pretrained

@@ -1,7 +1,7 @@
 """Attention over the parameters of an open_clip block, as functions.
 
-The four attributes ``in_proj_weight``, ``in_proj_bias``, ``out_proj`` and ``num_heads`` are all that
-is used of a block's attention; every version of open_clip has them. Batch first throughout.
+The four attributes ``in_proj_weight``, ``in_proj_bias``, ``out_proj`` and ``num_heads`` are all
+that is used of a block's attention; every version of open_clip has them. Batch first throughout.
 
 B batch, N tokens, E width, n heads, d = E / n.
 """

@@ -1,8 +1,8 @@
 """Side adapter: a light ViT beside CLIP that sees the image at full resolution.
 
-SAN (arXiv 2302.12242), Sec. 3.2 and Fig. 4. Its tokens are Q queries and the image's patches; CLIP's
-features are added to the patches at chosen depths, and the position embedding is added again before
-every block.
+SAN (arXiv 2302.12242), Sec. 3.2 and Fig. 4. Its tokens are Q queries and the image's patches;
+CLIP's features are added to the patches at chosen depths, and the position embedding is added again
+before every block.
 
 B batch, Q queries, S width, (h, w) grid of patches, T supervised levels.
 """

@@ -1,11 +1,12 @@
 """Mask recognition: CLIP's deep blocks recognize each proposal under its attention bias.
 
 SAN (arXiv 2302.12242), Sec. 3.3 and Fig. 5: copies of CLIP's [CLS] token, the [SLS] tokens, one for
-each query, attend to the image with a bias that steers them to their own mask. Each sees itself and the
-patches, never the other [SLS] tokens or [CLS]; nothing sees them. So the image's tokens go through
-the deep blocks once, as in plain CLIP, for all supervised levels.
+each query, attend to the image with a bias that steers them to their own mask. Each sees itself and
+the patches, never the other [SLS] tokens or [CLS]; nothing sees them. So the image's tokens go
+through the deep blocks once, as in plain CLIP, for all supervised levels.
 
-B batch, T supervised levels, Q queries, E width, (h, w) CLIP's grid, L = h * w, n heads, D embedding.
+B batch, T supervised levels, Q queries, E width, (h, w) CLIP's grid, L = h * w, n heads,
+D embedding.
 """
 
 import torch
@@ -54,8 +55,8 @@ class MaskRecognition(nn.Module):
         Args:
             tokens (Tensor): (B, 1 + L, E), CLIP's tokens before the deep blocks, [CLS] first.
             grid_size (tuple[int, int]): (h, w).
-            attn_bias (Tensor): (T, B, l, n, Q, h', w'), at the grid of the side adapter; l is 1 or the
-                number of blocks, n is 1 or the number of heads.
+            attn_bias (Tensor): (T, B, l, n, Q, h', w'), at the grid of the side adapter; l is 1 or
+                the number of blocks, n is 1 or the number of heads.
 
         Returns:
             Tensor: mask_embeds (T, B, Q, D), unit norm.

@@ -1,9 +1,9 @@
 """SAN: Side Adapter Network for Open-Vocabulary Semantic Segmentation (arXiv 2302.12242).
 
-A frozen CLIP sees the image at low resolution. A light side adapter sees it at full resolution, borrows
-CLIP's shallow features, and gives mask proposals and attention biases; under these biases [SLS] tokens
-recognize the proposals in CLIP's deep blocks. Trained end to end; proposals and their classes meet in
-one matrix product.
+A frozen CLIP sees the image at low resolution. A light side adapter sees it at full resolution,
+borrows CLIP's shallow features, and gives mask proposals and attention biases; under these biases
+[SLS] tokens recognize the proposals in CLIP's deep blocks. Trained end to end; proposals and their
+classes meet in one matrix product.
 
 B batch, Q proposals, C classes, D embedding, T supervised levels, (h, w) grid of the side adapter.
 """
@@ -86,12 +86,13 @@ class SAN(OpenVocabSegmentor):
                 "height", "width": output size in pixels, the image's own if missing;
                 "output": "sem_seg" (default) or "label_map";
                 "background_threshold" float, see mask_inference.label_map;
-                in training "instances" with gt_classes (N,) and gt_masks (N, H, W) bool, and "seed",
-                an int that the random points of its losses depend on.
+                in training "instances" with gt_classes (N,) and gt_masks (N, H, W) bool, and
+                "seed", an int that the random points of its losses depend on.
 
         Returns:
-            list[dict]: "sem_seg" (C, height, width) float, or "label_map" (height, width) int32 with
-            -1 for none and "scores" (height, width) float. In training dict[str, Tensor] of losses.
+            list[dict]: "sem_seg" (C, height, width) float, or "label_map" (height, width) int32
+            with -1 for none and "scores" (height, width) float. In training dict[str, Tensor] of
+            losses.
         """
         text = self.embed_text(batched_inputs)
         images = self.preprocess_image(batched_inputs)
@@ -105,7 +106,7 @@ class SAN(OpenVocabSegmentor):
         return results
 
     def propose(self, image):
-        """Normalized, padded (B, 3, H, W) -> mask_logits (T, B, Q, h, w), mask_embeds (T, B, Q, D)."""
+        """(B, 3, H, W), normalized -> mask_logits (T, B, Q, h, w), mask_embeds (T, B, Q, D)."""
         features = self.clip(self._clip_input(image), self.side_adapter.fusion_map.values())
         queries, pixels = self.side_adapter(image, features.maps)
         levels = queries.shape[:2]  # (T, B)

@@ -128,8 +128,8 @@ def _parse_vit_name(name):
     match = re.fullmatch(r"vit_w(\d+)n(\d+)d(\d+)_patch(\d+)", name)
     if not match or int(match[1]) % int(match[2]):
         raise UserError(
-            f"MODEL.SIDE_ADAPTER.VIT_NAME is {name!r}; it is vit_w<width>n<heads>d<depth>_patch<size>, "
-            "as vit_w240n6d8_patch16, and the width is a multiple of the heads"
+            f"MODEL.SIDE_ADAPTER.VIT_NAME is {name!r}; it is vit_w<width>n<heads>d<depth>_patch"
+            "<size>, as vit_w240n6d8_patch16, and the width is a multiple of the heads"
         )
     keys = "width", "num_heads", "depth", "patch_size"
     return dict(zip(keys, map(int, match.groups()), strict=True))
@@ -143,8 +143,8 @@ def _parse_fusion_map(node, depth, num_shallow):
         clip_block, side_block = map(int, match.groups()) if match else (-1, -1)
         if not (0 <= clip_block <= num_shallow and 0 <= side_block <= depth):
             raise UserError(
-                f"MODEL.SIDE_ADAPTER.FUSION_MAP: {entry!r} is not 'CLIP block->side block' with 0 to "
-                f"{num_shallow} and 0 to {depth}"
+                f"MODEL.SIDE_ADAPTER.FUSION_MAP: {entry!r} is not 'CLIP block->side block' with 0 "
+                f"to {num_shallow} and 0 to {depth}"
             )
         if side_block in fusion_map:
             raise UserError(f"MODEL.SIDE_ADAPTER.FUSION_MAP: side block {side_block} stands twice")
@@ -154,10 +154,10 @@ def _parse_fusion_map(node, depth, num_shallow):
 
 def _check_supervised(node, depth):
     supervised = sorted(set(node.DEEP_SUPERVISION_IDXS))
-    if not supervised or not (1 <= supervised[0] and supervised[-1] <= depth):
+    if not supervised or not (supervised[0] >= 1 and supervised[-1] <= depth):
         raise UserError(
-            f"MODEL.SIDE_ADAPTER.DEEP_SUPERVISION_IDXS is {list(node.DEEP_SUPERVISION_IDXS)}; it is a "
-            f"list of blocks, 1 to {depth}"
+            f"MODEL.SIDE_ADAPTER.DEEP_SUPERVISION_IDXS is {list(node.DEEP_SUPERVISION_IDXS)}; it "
+            f"is a list of blocks, 1 to {depth}"
         )
     return supervised
 

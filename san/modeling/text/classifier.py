@@ -1,7 +1,7 @@
 """Text classifier: words x templates -> classifier weights.
 
-CLIP (arXiv 2103.00020), Sec. 3.1.4, prompt ensembling in embedding space; the learned "none of these"
-of SAN (arXiv 2302.12242), Sec. 3.3, as in DETR's no-object class.
+CLIP (arXiv 2103.00020), Sec. 3.1.4, prompt ensembling in embedding space; the learned "none of
+these" of SAN (arXiv 2302.12242), Sec. 3.3, as in DETR's no-object class.
 
 C classes, W words (synonyms included, W >= C), D embedding.
 """
@@ -46,7 +46,7 @@ class TextClassifier(nn.Module):
 
     Args:
         clip: open_clip's ``CLIP``; its text tower is used, not copied.
-        tokenizer: callable, list[str] -> (N, context) int64, with ``encode`` and ``context_length``.
+        tokenizer: list[str] -> (N, context) int64, with ``encode`` and ``context_length``.
         templates (sequence[str]): each with one "{}".
         with_no_object (bool): learn an embedding of "none of these".
     """
@@ -85,6 +85,7 @@ class TextClassifier(nn.Module):
         class_of_word = torch.arange(len(vocabulary)).repeat_interleave(sizes)
         return TextEmbeddings(embeds, len(vocabulary), class_of_word.to(embeds.device))
 
+    @torch.inference_mode(False)  # what is kept must be of use in training, too
     @torch.no_grad()
     def embed_words(self, words):
         """words -> (W, D): the normalized mean over templates of normalized embeddings."""
@@ -118,7 +119,7 @@ class TextClassifier(nn.Module):
                 )
 
     def _drop_stale_cache(self):
-        """Every change in place of a parameter counts its version up; a move gives it new memory."""
+        """A parameter's version counts its changes in place; a move gives it new memory."""
         key = [self.templates]
         key += [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
         if key != self._cache_key or len(self._cache) > _MAX_CACHED_WORDS:

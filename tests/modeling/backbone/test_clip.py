@@ -108,7 +108,9 @@ def test_openai_archives_load_and_mean_quick_gelu(tmp_path):
 def test_a_file_that_does_not_tell_its_activation_is_refused(tmp_path):
     path = str(tmp_path / "clip.pt")
     torch.save({}, path)
-    with pytest.raises(UserError, match=r"clip\.pt' does not tell its activation; set 'quick_gelu'"):
+    with pytest.raises(
+        UserError, match=r"clip\.pt' does not tell its activation; set 'quick_gelu'"
+    ):
         build_clip("ViT-B-16", path, load_weights=False)
     assert build_clip("ViT-B-16-quickgelu", path, load_weights=False).activation == "quick_gelu"
 
@@ -128,5 +130,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(open_clip, "download_pretrained", offline)
-    with pytest.raises(UserError, match=r"'openai' of ViT-B-16 .*no route.* set the key to a local file"):
+    with pytest.raises(
+        UserError, match=r"'openai' of ViT-B-16 .*no route.* set the key to a local file"
+    ):
         build_clip("ViT-B/16", "openai")

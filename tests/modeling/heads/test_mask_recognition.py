@@ -79,9 +79,7 @@ def test_a_strong_bias_shows_a_token_its_mask_alone():
     changed = tokens.clone()
     outside = (torch.arange(L) % GRID[1] >= 2).nonzero()[:, 0] + 1
     changed[:, outside] = torch.randn(1, len(outside), WIDTH)
-    torch.testing.assert_close(
-        recognition(tokens, GRID, bias), recognition(changed, GRID, bias)
-    )
+    torch.testing.assert_close(recognition(tokens, GRID, bias), recognition(changed, GRID, bias))
 
 
 @torch.no_grad()

@@ -217,7 +217,11 @@ def test_number_of_trained_parameters(config, millions):
         ("SIDE_ADAPTER.FUSION_MAP", ["0-0"], "'0-0' is not 'CLIP block->side block'"),
         ("SIDE_ADAPTER.FUSION_MAP", ["9->0"], "with 0 to 3 and 0 to 4"),
         ("SIDE_ADAPTER.FUSION_MAP", ["0->1", "1->1"], "side block 1 stands twice"),
-        ("SIDE_ADAPTER.DEEP_SUPERVISION_IDXS", [5], r"IDXS is \[5\]; it is a list of blocks, 1 to 4"),
+        (
+            "SIDE_ADAPTER.DEEP_SUPERVISION_IDXS",
+            [5],
+            r"IDXS is \[5\]; it is a list of blocks, 1 to 4",
+        ),
         ("SIDE_ADAPTER.ATTN_BIAS.NUM_HEADS", 2, "NUM_HEADS is 2; it can be 1 or 4"),
         ("SIDE_ADAPTER.ATTN_BIAS.NUM_LAYERS", 3, "NUM_LAYERS is 3; it can be 1 or 1"),
     ],

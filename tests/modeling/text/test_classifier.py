@@ -69,6 +69,14 @@ def make_again(classifier):
     return classifier
 
 
+def test_words_embedded_in_inference_mode_serve_in_training():
+    classifier, _ = make(with_no_object=True)
+    with torch.inference_mode():
+        classifier([["cat"]])
+    classifier([["cat"]]).embeds.sum().backward()
+    assert classifier.no_object_embed.grad is not None
+
+
 def test_none_of_these_is_the_last_row_and_learned():
     classifier, _ = make(with_no_object=True)
     embeds = classifier([["cat"], ["dog"]]).embeds
@@ -91,7 +99,9 @@ def test_the_best_synonym_counts():
 
 def test_a_word_too_long_for_the_context_is_named():
     classifier, _ = make()
-    with pytest.raises(UserError, match=r"the word 'long long .*\.\.\.' has 80 tokens.*has room for"):
+    with pytest.raises(
+        UserError, match=r"the word 'long long .*\.\.\.' has 80 tokens.*has room for"
+    ):
         classifier([["cat"], ["long " * 79 + "long"]])
 
 

@@ -64,6 +64,8 @@ setup(
     name="san",
     version=read_version(),
     description="Open-vocabulary segmentation with the Side Adapter Network, on Detectron2",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
     author="The SAN developers",

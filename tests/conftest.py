@@ -1,5 +1,6 @@
 """Every test starts from the same seeds and takes its share of the machine's cores."""
 
+import logging
 import os
 import random
 
@@ -18,3 +19,14 @@ def _seed():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _restore_loggers():
+    """A command under test sets up logging for its process; the next test starts without."""
+    loggers = [logging.getLogger(name) for name in ("san", "detectron2", "fvcore")]
+    before = [(logger.level, logger.propagate, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.propagate, logger.handlers = propagate, handlers

@@ -6,6 +6,7 @@ See tests/golden/README.md for where those files come from.
 from functools import cache
 from pathlib import Path
 
+import torch
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
 
@@ -65,7 +66,9 @@ def training_inputs(case, info):
     inputs = []
     for i, (height, width, classes) in enumerate(info["items_h_w_classes"]):
         instances = Instances((height, width))
-        targets = fill.make_targets(f"{case}/gt{i}", height, width, classes, info["block"])
+        targets = torch.zeros(0, dtype=torch.int64), torch.zeros(0, height, width).bool()
+        if classes:
+            targets = fill.make_targets(f"{case}/gt{i}", height, width, classes, info["block"])
         instances.gt_classes, instances.gt_masks = targets
         image = fill.make_image(f"{case}/img{i}", height, width)
         inputs.append({"image": image, "instances": instances, **_training_vocabulary(info)})

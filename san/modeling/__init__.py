@@ -1,1 +1,1 @@
-"""Models; imports point one way: ``meta_arch`` -> ``backbone``, ``heads``, ``text`` -> ``layers``."""
+"""Models. Imports: ``meta_arch``, then ``backbone``, ``heads``, ``text``, then ``layers``."""

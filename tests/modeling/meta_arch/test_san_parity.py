@@ -1,9 +1,12 @@
 """Same weights, same image: the same numbers as the official SAN (commit e19262d)."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 
+from san.modeling.backbone import side_adapter
 from san.name_map import to_official
 from tests.golden import fill
 from tests.golden.golden_io import seg_hash
@@ -15,7 +18,7 @@ from tests.parity import (
     use_named_draws,
 )
 
-TOLERANCE = 1e-4  # of the tensor's scale, its largest magnitude
+TOLERANCE = 2e-5  # of the tensor's scale, its largest magnitude; measured: up to 8e-6
 
 
 def assert_close(golden, key, value):
@@ -105,19 +108,49 @@ def test_tiny(case, tiny):
     assert check_evaluation(load_golden("golden_tiny"), case, tiny[0]) >= 12
 
 
-TINY = load_golden("golden_tiny").meta["info"]
-VARIANTS = [v for v in TINY["tiny_variants"] if f"v_{v}" in TINY]
+def test_tiny_large_image(tiny):
+    assert check_evaluation(load_golden("golden_tiny_more"), "e333x500", tiny[0]) >= 9
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_tiny_options(variant):
-    model, _ = build_filled("tiny", TINY["tiny_variants"][variant])
-    assert check_evaluation(load_golden("golden_tiny"), f"v_{variant}", model) >= 5
+VARIANTS = [
+    (file, name)
+    for file in ("golden_tiny", "golden_tiny_more")
+    for name in load_golden(file).meta["info"]["tiny_variants"]
+    if f"v_{name}" in load_golden(file).meta["info"]
+]
 
 
-@pytest.mark.parametrize("case", ["t128", "tbatch2"])
-def test_tiny_losses(case, tiny, monkeypatch):
-    check_losses(load_golden("golden_tiny"), case, tiny[0], monkeypatch)
+@pytest.mark.parametrize(("file", "variant"), VARIANTS)
+def test_tiny_options(file, variant):
+    golden = load_golden(file)
+    model, _ = build_filled("tiny", golden.meta["info"]["tiny_variants"][variant])
+    assert check_evaluation(golden, f"v_{variant}", model) >= 5
+
+
+def test_position_embedding_of_the_official_model(tiny, monkeypatch):
+    """4 x 16 patches where 8 x 8 are native: the official model leaves the embedding as it is.
+
+    With that one difference taken back, all numbers are the official ones.
+    """
+    golden = load_golden("golden_tiny_more")
+    with pytest.raises(AssertionError, match=r"e64x256/mask_preds/last .*differs by"):
+        check_evaluation(golden, "e64x256", tiny[0])
+    resize = side_adapter.resize_pos_embed
+
+    def keep_equal_counts(pos_embed, old_grid, new_grid):
+        equal = np.prod(old_grid) == np.prod(new_grid)
+        return pos_embed if equal else resize(pos_embed, old_grid, new_grid)
+
+    monkeypatch.setattr(side_adapter, "resize_pos_embed", keep_equal_counts)
+    assert check_evaluation(golden, "e64x256", tiny[0]) >= 9
+
+
+@pytest.mark.parametrize(
+    ("file", "case"),
+    [("golden_tiny", "t128"), ("golden_tiny", "tbatch2"), ("golden_tiny_more", "tempty")],
+)
+def test_tiny_losses(file, case, tiny, monkeypatch):
+    check_losses(load_golden(file), case, tiny[0], monkeypatch)
 
 
 def test_tiny_losses_with_learned_sls_tokens(monkeypatch):
@@ -131,6 +164,14 @@ def test_b16(b16):
 
 def test_b16_losses(b16, monkeypatch):
     check_losses(load_golden("golden_b16"), "t640", b16[0], monkeypatch)
+
+
+def test_l14():
+    """Sides that the patches of 14 pixels do not divide, and CLIP's odd input size."""
+    if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 8 * 2**30:
+        pytest.skip("needs a machine with 8 GB of memory")
+    model, _ = build_filled("l14")
+    assert check_evaluation(load_golden("golden_l14"), "e512x683", model) >= 9
 
 
 def test_plain_gelu_gives_other_numbers(tiny):

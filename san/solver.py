@@ -1,10 +1,12 @@
 """Optimizer and learning-rate schedule of SAN's training (arXiv 2302.12242, Sec. 4.1)."""
 
+import contextlib
 import itertools
 import logging
 from typing import NamedTuple
 
-from detectron2.projects.deeplab import build_lr_scheduler as build_deeplab_lr_scheduler
+from detectron2.projects.deeplab.lr_scheduler import WarmupPolyLR
+from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
 from detectron2.solver.build import GradientClipType, maybe_add_gradient_clipping
 from tabulate import tabulate
 from torch import nn
@@ -23,6 +25,8 @@ LR_SCHEDULERS = (
     "WarmupCosineLR",
     "WarmupStepWithFixedGammaLR",
 )
+# What a schedule keeps of its position; all else follows from the config
+POSITION = ("last_epoch", "_step_count", "_last_lr")
 NORM_LAYERS = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
@@ -177,4 +181,41 @@ def build_lr_scheduler(cfg, optimizer):
             f"SOLVER.LR_SCHEDULER_NAME {cfg.SOLVER.LR_SCHEDULER_NAME!r} does not exist: "
             f"{', '.join(LR_SCHEDULERS)}"
         )
-    return build_deeplab_lr_scheduler(cfg, optimizer)
+    if cfg.SOLVER.LR_SCHEDULER_NAME != "WarmupPolyLR":
+        return build_detectron2_lr_scheduler(cfg, optimizer)
+    return PolyLR(
+        optimizer,
+        max_iters=cfg.SOLVER.MAX_ITER,
+        warmup_factor=cfg.SOLVER.WARMUP_FACTOR,
+        warmup_iters=cfg.SOLVER.WARMUP_ITERS,
+        warmup_method=cfg.SOLVER.WARMUP_METHOD,
+        power=cfg.SOLVER.POLY_LR_POWER,
+        constant_ending=cfg.SOLVER.POLY_LR_CONSTANT_ENDING,
+    )
+
+
+class PolyLR(WarmupPolyLR):
+    """DeepLab's schedule, lr (1 - iteration / max_iters)^power, which can be made longer.
+
+    A resumed training follows the MAX_ITER of its config, not the one it was begun with.
+    """
+
+    def load_state_dict(self, state_dict):
+        """Take up the state of a checkpoint, but for the length of the schedule."""
+        super().load_state_dict({**state_dict, "max_iters": self.max_iters})
+
+
+@contextlib.contextmanager
+def keep_hyperparameters(optimizer, scheduler):
+    """Load states inside the block without the learning rates, schedule, decays... of their time.
+
+    The optimizer takes its moments from them and the schedule its position; the learning rates are
+    then those of the present schedule at that position.
+    """
+    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    schedule = {k: v for k, v in vars(scheduler).items() if k not in POSITION}
+    yield
+    vars(scheduler).update(schedule)
+    rates = scheduler.get_lr()
+    for group, kept, lr in zip(optimizer.param_groups, groups, rates, strict=True):
+        group.update(kept, lr=lr)

@@ -207,6 +207,23 @@ def test_published_schedule():
     assert optimizer.param_groups[0]["lr"] == pytest.approx(5.008e-9, rel=1e-3)
 
 
+def test_a_resumed_schedule_can_be_longer():
+    cfg = make_cfg("SOLVER.BASE_LR", 1e-4, "SOLVER.MAX_ITER", 10, "SOLVER.WARMUP_ITERS", 0)
+    cfg.merge_from_list(["SOLVER.WARMUP_FACTOR", 1.0, "SOLVER.LR_SCHEDULER_NAME", "WarmupPolyLR"])
+    optimizer = build_optimizer(cfg, make_model())
+    begun = build_lr_scheduler(cfg, optimizer)
+    for _ in range(10):
+        optimizer.step()
+        begun.step()
+    cfg.SOLVER.MAX_ITER = 20
+    resumed = build_lr_scheduler(cfg, optimizer)
+    resumed.load_state_dict(begun.state_dict())
+    optimizer.step()
+    resumed.step()
+    expected = 1e-4 * (1 - 11 / 20) ** 0.9
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
 def test_unknown_schedule():
     cfg = make_cfg("SOLVER.LR_SCHEDULER_NAME", "Cosine")
     with pytest.raises(UserError, match="'Cosine'.*WarmupPolyLR"):

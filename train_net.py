@@ -15,8 +15,9 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from san.checkpoint import Checkpointer
+from san.checks import check_test_datasets
 from san.config import find_config, load_config
-from san.engine import Trainer, check_test_datasets
+from san.engine import Trainer
 from san.errors import UserError, exit_on_user_error
 from san.launch import available_device, launch
 

@@ -1,14 +1,12 @@
 """Training and evaluation: Detectron2's trainer with SAN's data, optimizer and checkpoints."""
 
-import contextlib
-import importlib.util
+import inspect
 import logging
 import math
 import weakref
 from pathlib import Path
 
 import torch
-from detectron2.data import MetadataCatalog
 from detectron2.engine import (
     AMPTrainer,
     DefaultTrainer,
@@ -19,16 +17,23 @@ from detectron2.engine import (
 )
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
+from torch.nn.parallel import DistributedDataParallel
 
 from san.checkpoint import Checkpointer
+from san.checks import check_config, check_test_datasets
 from san.data import build_test_loader, build_train_loader
-from san.data.build import get_records
 from san.errors import UserError
 from san.evaluation import SegmentorWithTTA, SemSegEvaluator
 from san.evaluation.report import METRICS, overall_table, without_nan
 from san.files import write_json, write_text
-from san.hooks import EvalHook, SeedStep, WandbWriter, stop_on_broken_loss
-from san.solver import build_lr_scheduler, build_optimizer
+from san.hooks import (
+    EvalHook,
+    SeedStep,
+    WandbWriter,
+    no_trace_for_user_errors,
+    stop_on_broken_loss,
+)
+from san.solver import build_lr_scheduler, build_optimizer, keep_hyperparameters
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +104,7 @@ class Trainer(DefaultTrainer):
         Raises:
             UserError: the loss became NaN or infinite; a file of the data set is broken.
         """
-        with _no_trace_for_user_errors():
+        with no_trace_for_user_errors():
             return super().train()
 
     def run_step(self):
@@ -132,9 +137,20 @@ class Trainer(DefaultTrainer):
         return {**super().state_dict(), "seed": self.seed}
 
     def load_state_dict(self, state_dict):
-        """Restore what :meth:`state_dict` gave, but for the seed where the config sets SEED."""
+        """Go on where :meth:`state_dict` was called: iteration, moments of the optimizer, seed.
+
+        Learning rates, schedule, weight decay, and SEED where it is set, are those of the config,
+        so that a training can be resumed with a lower BASE_LR or a higher MAX_ITER.
+        """
+        done = state_dict["iteration"] + 1
+        if done > self.max_iter:
+            raise UserError(
+                f"the checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} was saved after {done} "
+                f"iterations, but SOLVER.MAX_ITER is {self.max_iter}; raise it to go on"
+            )
         try:
-            super().load_state_dict(state_dict)
+            with keep_hyperparameters(self.optimizer, self.scheduler):
+                super().load_state_dict(state_dict)
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"the checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} was saved with another "
@@ -192,10 +208,16 @@ def _report(folder, metrics):
 
 
 def _distribute(model):
-    """The model as this process trains it: in DistributedDataParallel if it is one of several."""
+    """The model as this process trains it: in DistributedDataParallel if it is one of several.
+
+    Buffers are constants, and evaluation calls the model of each process another number of times:
+    a forward pass must not synchronize them.
+    """
     on_cuda = next(model.parameters()).is_cuda
     device_ids = [torch.cuda.current_device()] if on_cuda else None
-    return create_ddp_model(model, broadcast_buffers=False, device_ids=device_ids)
+    known = inspect.signature(DistributedDataParallel).parameters
+    old, new = "broadcast_buffers", "forward_sync_buffers"  # renamed in PyTorch
+    return create_ddp_model(model, device_ids=device_ids, **{new if new in known else old: False})
 
 
 def _build_loop(cfg, model, data_loader, optimizer):
@@ -207,46 +229,3 @@ def _build_loop(cfg, model, data_loader, optimizer):
     if cfg.SOLVER.AMP.ENABLED:
         logger.info("SOLVER.AMP.ENABLED is for GPUs: training in float32 on the CPU")
     return SimpleTrainer(model, data_loader, optimizer)
-
-
-def check_config(cfg):
-    """Raise a UserError for keys that a training would stumble over later."""
-    for name in cfg.DATASETS.TRAIN if cfg.MODEL.META_ARCHITECTURE == "SAN" else ():
-        num_classes = len(MetadataCatalog.get(name).get("stuff_classes", ()))
-        if num_classes not in (0, cfg.MODEL.SAN.NUM_CLASSES):
-            raise UserError(
-                f"MODEL.SAN.NUM_CLASSES is {cfg.MODEL.SAN.NUM_CLASSES}, but the training data set "
-                f"'{name}' (DATASETS.TRAIN) has {num_classes} classes; set it to that"
-            )
-    if cfg.WANDB.ENABLED and importlib.util.find_spec("wandb") is None:
-        raise UserError(
-            "WANDB.ENABLED is True, but the package wandb is not installed: "
-            "run `pip install wandb`, or set WANDB.ENABLED False"
-        )
-
-
-def check_test_datasets(cfg):
-    """Raise a UserError if a data set of DATASETS.TEST is unknown or its files are missing."""
-    for name in cfg.DATASETS.TEST:
-        get_records([name], "DATASETS.TEST")
-
-
-class _UserErrorWithoutTrace(logging.Filter):
-    """Log a user's mistake as its message alone."""
-
-    def filter(self, record):
-        if record.exc_info and isinstance(record.exc_info[1], UserError):
-            record.msg, record.args = f"{record.msg} {record.exc_info[1]}", None
-            record.exc_info = None
-        return True
-
-
-@contextlib.contextmanager
-def _no_trace_for_user_errors():
-    loop_logger = logging.getLogger("detectron2.engine.train_loop")
-    log_filter = _UserErrorWithoutTrace()
-    loop_logger.addFilter(log_filter)
-    try:
-        yield
-    finally:
-        loop_logger.removeFilter(log_filter)

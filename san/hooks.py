@@ -1,5 +1,8 @@
 """Training hooks and event writers beside Detectron2's own."""
 
+import contextlib
+import logging
+
 import numpy as np
 import torch
 import yaml
@@ -7,6 +10,8 @@ from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventWriter, get_event_storage
+
+from san.errors import UserError
 
 
 class SeedStep(HookBase):
@@ -87,3 +92,25 @@ class WandbWriter(EventWriter):
     def close(self):
         """End the run."""
         self._run.finish()
+
+
+class _UserErrorWithoutTrace(logging.Filter):
+    """Log a user's mistake as its message alone."""
+
+    def filter(self, record):
+        if record.exc_info and isinstance(record.exc_info[1], UserError):
+            record.msg, record.args = f"{record.msg} {record.exc_info[1]}", None
+            record.exc_info = None
+        return True
+
+
+@contextlib.contextmanager
+def no_trace_for_user_errors():
+    """Let Detectron2's training loop log a user's mistake in a line, inside the block."""
+    loop_logger = logging.getLogger("detectron2.engine.train_loop")
+    log_filter = _UserErrorWithoutTrace()
+    loop_logger.addFilter(log_filter)
+    try:
+        yield
+    finally:
+        loop_logger.removeFilter(log_filter)

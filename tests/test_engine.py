@@ -113,6 +113,36 @@ def test_resume_is_exact(build, tmp_path, opts):
     assert ours["trainer"]["_trainer"]["optimizer"]["state"][0]["step"] == 6
 
 
+def test_resume_with_other_hyperparameters(build, tmp_path):
+    """Longer, and with a lower learning rate: lr(it) = 1e-5 (1 - it / 6)^0.9 from here on."""
+    build("SOLVER.MAX_ITER", 3).train()
+    trainer = build("SOLVER.BASE_LR", 1e-5, "SOLVER.WEIGHT_DECAY", 0.5, resume=True)
+    assert trainer.start_iter == 3
+    for group in trainer.optimizer.param_groups:
+        assert group["lr"] == pytest.approx(1e-5 * (1 - 3 / 6) ** 0.9)
+    trainer.train()
+    rates = [json.loads(line)["lr"] for line in (tmp_path / "out" / "metrics.json").open()]
+    assert rates[-1] == pytest.approx(1e-5 * (1 - 5 / 6) ** 0.9)
+    optimizer = read(tmp_path / "out" / "model_final.pth")["trainer"]["_trainer"]["optimizer"]
+    assert {group["weight_decay"] for group in optimizer["param_groups"]} == {0.0, 0.5}
+    assert all(state["step"] == 6 for state in optimizer["state"].values())
+
+
+def test_resume_past_the_end(build):
+    build("SOLVER.MAX_ITER", 2).train()
+    with pytest.raises(UserError, match="after 2 iterations.*SOLVER.MAX_ITER is 1"):
+        build("SOLVER.MAX_ITER", 1, resume=True)
+
+
+def test_resume_of_a_finished_training_evaluates_again(build, tmp_path):
+    build("SOLVER.MAX_ITER", 2).train()
+    trainer = build("SOLVER.MAX_ITER", 2, "DATASETS.TEST", VOC, resume=True)
+    before = snapshot(trainer.model)
+    trainer.train()
+    assert_same_bits(snapshot(trainer.model), before)
+    assert (tmp_path / "out" / "inference" / "results.json").is_file()
+
+
 def test_random_seeds_differ(build):
     assert build("SEED", -1).seed != build("SEED", -1).seed
 

@@ -5,8 +5,7 @@ import itertools
 import logging
 from typing import NamedTuple
 
-from detectron2.projects.deeplab.lr_scheduler import WarmupPolyLR
-from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
+from detectron2.projects.deeplab import build_lr_scheduler as build_deeplab_lr_scheduler
 from detectron2.solver.build import GradientClipType, maybe_add_gradient_clipping
 from tabulate import tabulate
 from torch import nn
@@ -181,28 +180,7 @@ def build_lr_scheduler(cfg, optimizer):
             f"SOLVER.LR_SCHEDULER_NAME {cfg.SOLVER.LR_SCHEDULER_NAME!r} does not exist: "
             f"{', '.join(LR_SCHEDULERS)}"
         )
-    if cfg.SOLVER.LR_SCHEDULER_NAME != "WarmupPolyLR":
-        return build_detectron2_lr_scheduler(cfg, optimizer)
-    return PolyLR(
-        optimizer,
-        max_iters=cfg.SOLVER.MAX_ITER,
-        warmup_factor=cfg.SOLVER.WARMUP_FACTOR,
-        warmup_iters=cfg.SOLVER.WARMUP_ITERS,
-        warmup_method=cfg.SOLVER.WARMUP_METHOD,
-        power=cfg.SOLVER.POLY_LR_POWER,
-        constant_ending=cfg.SOLVER.POLY_LR_CONSTANT_ENDING,
-    )
-
-
-class PolyLR(WarmupPolyLR):
-    """DeepLab's schedule, lr (1 - iteration / max_iters)^power, which can be made longer.
-
-    A resumed training follows the MAX_ITER of its config, not the one it was begun with.
-    """
-
-    def load_state_dict(self, state_dict):
-        """Take up the state of a checkpoint, but for the length of the schedule."""
-        super().load_state_dict({**state_dict, "max_iters": self.max_iters})
+    return build_deeplab_lr_scheduler(cfg, optimizer)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,13 @@ from torch import nn
 from san.config import add_san_config, load_config
 from san.errors import UserError
 from san.name_map import to_official
-from san.solver import build_lr_scheduler, build_optimizer, optimizer_table, parameter_rules
+from san.solver import (
+    build_lr_scheduler,
+    build_optimizer,
+    keep_hyperparameters,
+    optimizer_table,
+    parameter_rules,
+)
 from tests.parity import build_filled, load_golden, training_inputs, use_named_draws
 
 
@@ -208,20 +214,28 @@ def test_published_schedule():
 
 
 def test_a_resumed_schedule_can_be_longer():
-    cfg = make_cfg("SOLVER.BASE_LR", 1e-4, "SOLVER.MAX_ITER", 10, "SOLVER.WARMUP_ITERS", 0)
-    cfg.merge_from_list(["SOLVER.WARMUP_FACTOR", 1.0, "SOLVER.LR_SCHEDULER_NAME", "WarmupPolyLR"])
-    optimizer = build_optimizer(cfg, make_model())
-    begun = build_lr_scheduler(cfg, optimizer)
+    """10 of 10 iterations done; then 20 are asked for, with half the rate and twice the decay."""
+    poly = ["SOLVER.WARMUP_ITERS", 0, "SOLVER.WARMUP_FACTOR", 1.0]
+    poly += ["SOLVER.LR_SCHEDULER_NAME", "WarmupPolyLR"]
+    cfg = make_cfg("SOLVER.MAX_ITER", 10, *poly)
+    begun = build_optimizer(cfg, make_model())
+    schedule = build_lr_scheduler(cfg, begun)
     for _ in range(10):
-        optimizer.step()
         begun.step()
-    cfg.SOLVER.MAX_ITER = 20
-    resumed = build_lr_scheduler(cfg, optimizer)
-    resumed.load_state_dict(begun.state_dict())
-    optimizer.step()
-    resumed.step()
-    expected = 1e-4 * (1 - 11 / 20) ** 0.9
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+        schedule.step()
+
+    cfg = make_cfg("SOLVER.MAX_ITER", 20, "SOLVER.BASE_LR", 5e-3, "SOLVER.WEIGHT_DECAY", 0.2, *poly)
+    resumed = build_optimizer(cfg, make_model())
+    longer = build_lr_scheduler(cfg, resumed)
+    with keep_hyperparameters(resumed, longer):
+        resumed.load_state_dict(begun.state_dict())
+        longer.load_state_dict(schedule.state_dict())
+    for iteration in (10, 11):
+        for group in resumed.param_groups:
+            assert group["lr"] == pytest.approx(5e-3 * (1 - iteration / 20) ** 0.9)
+        resumed.step()
+        longer.step()
+    assert {group["weight_decay"] for group in resumed.param_groups} == {0.0, 0.2}
 
 
 def test_unknown_schedule():

@@ -21,8 +21,8 @@ STAND_INS = [
     (r"--num-gpus 8", "--num-gpus 1"),
     (r"--nproc-per-node 8", "--nproc-per-node 2"),
     (r"--weights san_vit_b_16", f"--config-file {TINY} --weights output/quick/model_final.pth"),
-    (r"san://san_vit_b_16", "output/quick/model_final.pth"),
-    (r"(OUTPUT_DIR output/vit_\w+)", r"\1 SOLVER.MAX_ITER 1 DATASETS.TEST ()"),
+    (r"san://san_vit_b_16", "output/quick/model_final.pth DATASETS.TEST ('voc_sem_seg_val',)"),
+    (r"(OUTPUT_DIR output/vit_\w+)", r"\1 SOLVER.MAX_ITER 2 DATASETS.TEST ()"),
 ]
 
 
@@ -47,7 +47,7 @@ def clone(tmp_path_factory):
 def run(line, folder, environment):
     for pattern, stand_in in STAND_INS:
         line = re.sub(pattern, stand_in, line)
-    line = line.replace("()", "'()'")
+    line = re.sub(r"DATASETS.TEST (\(.*?\))", r'DATASETS.TEST "\1"', line)
     done = subprocess.run(
         ["bash", "-c", line],
         cwd=folder,

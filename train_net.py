@@ -7,7 +7,13 @@
 ``--num-gpus N MODEL.DEVICE cpu`` runs N processes on the CPU; torchrun works as well.
 """
 
+# ruff: noqa: E402 (a filter comes before the imports that it is for)
+
 import sys
+import warnings
+
+# fvcore, which Detectron2 imports, scripts its losses; nothing that a user could act on
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
 from detectron2.engine import default_argument_parser, default_setup
 from detectron2.evaluation import verify_results

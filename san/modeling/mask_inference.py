@@ -22,14 +22,13 @@ class Resize(NamedTuple):
     image_size: tuple  # (H, W) of this image in it
     output_size: tuple  # (H, W)
 
-    def weights(self, grid_size, device):
+    def weights(self, grid_size):
         """The two bilinear resizes and the cut as one linear map per axis.
 
         Returns:
-            (H, h) and (W, w) float32: output = rows @ masks @ columns.T.
+            (H, h) and (W, w) float32 on the CPU: output = rows @ masks @ columns.T.
         """
-        sizes = zip(grid_size, *self, strict=True)
-        return tuple(_axis_weights(*axis).to(device) for axis in sizes)
+        return tuple(_axis_weights(*axis) for axis in zip(grid_size, *self, strict=True))
 
 
 def _axis_weights(length, padded, kept, out):
@@ -104,20 +103,24 @@ def _tiles(mask_logits, resize):
     """Yield (rows, columns, masks): slices of the output, and probabilities (Q, rows, columns)."""
     mask_logits = mask_logits.float()
     side = _TILE.get(mask_logits.device.type, 512)
-    by_row, by_column = resize.weights(mask_logits.shape[-2:], mask_logits.device)
-    bands = [
-        (slice(y, y + side), *_nonzero(by_row[y : y + side])) for y in range(0, len(by_row), side)
-    ]
-    for x in range(0, len(by_column), side):
-        columns = slice(x, x + side)
-        used, weights = _nonzero(by_column[columns])
-        strip = mask_logits[..., used] @ weights.T  # (Q, h, columns)
-        for rows, used_rows, row_weights in bands:
-            yield rows, columns, (row_weights @ strip[:, used_rows]).sigmoid()
+    row_weights, column_weights = resize.weights(mask_logits.shape[-2:])
+    bands = _cut(row_weights, side, mask_logits.device)
+    for columns, used_columns, weights in _cut(column_weights, side, mask_logits.device):
+        strip = mask_logits[..., used_columns] @ weights.T  # (Q, h, columns)
+        for rows, used_rows, weights_of_rows in bands:
+            yield rows, columns, (weights_of_rows @ strip[:, used_rows]).sigmoid()
 
 
-def _nonzero(weights):
-    """weights (n, length) -> the slice of the length that they use, and weights (n, used)."""
-    used = weights.any(dim=0).nonzero()
-    used = slice(int(used[0]), int(used[-1]) + 1)
-    return used, weights[:, used]
+def _cut(weights, side, device):
+    """Cut weights (n, length) into bands of ``side`` rows.
+
+    Returns:
+        list of (slice of n, slice of the length that the band uses, weights (side, used)).
+    """
+    bands = []
+    for start in range(0, len(weights), side):
+        rows = slice(start, min(start + side, len(weights)))
+        used = weights[rows].any(dim=0).nonzero()
+        used = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((rows, used, weights[rows, used].to(device)))
+    return bands

@@ -3,6 +3,7 @@
 N prompts, n tokens, E width, D embedding.
 """
 
+import torch
 from torch import nn
 
 from ..backbone.clip_attention import run_block
@@ -31,5 +32,5 @@ class TextEncoder(nn.Module):
         x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
         for block in self.blocks:
             x = run_block(block, x, is_causal=True)
-        x = self.ln_final(x)[range(len(x)), end]  # (N, E)
+        x = self.ln_final(x)[torch.arange(len(x), device=x.device), end]  # (N, E)
         return x @ self.text_projection

@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 VENV ?= $(or $(VIRTUAL_ENV),.venv)
-PYTEST_ARGS ?= -n auto --maxprocesses=4
+PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=loadfile
 
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
@@ -36,7 +36,7 @@ install: $(STAMP) ## Set up the virtual environment: packages, Detectron2, san i
 
 demo: $(STAMP) ## Segment the sample images into output/demo
 	@$(BIN)/python demo/demo.py --input demo/images --vocabulary demo/vocabulary.yaml \
-	  --output output/demo
+	  --output output/demo --overwrite
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS: options and paths for pytest)
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)

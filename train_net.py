@@ -12,6 +12,8 @@
 import sys
 import warnings
 
+import san  # noqa: F401 (says what to run where Detectron2 is missing)
+
 # fvcore, which Detectron2 imports, scripts its losses; nothing that a user could act on
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 

@@ -51,9 +51,9 @@ def _require_detectron2():
         "in san's repository, or build Detectron2 with `pip install --no-build-isolation "
         "'git+https://github.com/facebookresearch/detectron2.git'`."
     )
-    # The commands `san` and `python -m san...` import this package before any other code of san
-    # could catch the error and show it without a stack trace.
-    if Path(sys.argv[0]).stem in ("san", "-m"):
+    # Commands import this package before any code could catch the error and show it without a
+    # stack trace.
+    if Path(sys.argv[0]).stem in ("san", "-m", "train_net", "demo"):
         sys.exit(f"error: {error}")
     raise error
 

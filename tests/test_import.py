@@ -59,10 +59,11 @@ def test_folder_named_detectron2_is_not_detectron2(bare_python, tmp_path):
 
 
 def test_missing_detectron2_on_the_command_line(bare_python, tmp_path):
-    """One line and no stack trace, from the console script that pip writes and from -m."""
+    """One line and no stack trace, from every command."""
     script = tmp_path / "san"
     script.write_text("import sys\nfrom san.cli import main\nsys.exit(main())\n")
-    for command in ([bare_python, script], [bare_python, "-m", "san.cli"]):
+    scripts = [script, ROOT / "train_net.py", ROOT / "demo" / "demo.py"]
+    for command in [[bare_python, "-m", "san.cli"], *([bare_python, s] for s in scripts)]:
         result = run(*command)
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr.startswith("error: san needs Detectron2")

@@ -5,7 +5,12 @@ import importlib.util
 from detectron2.data import MetadataCatalog
 
 from san.data.build import get_records
+from san.data.tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, task_of
 from san.errors import UserError
+
+# INPUT.DATASET_MAPPER_NAME that CLIP trains with, and the tasks that it can be evaluated on; all
+# other meta-architectures are segmentors
+CLIP_MAPPER, CLIP_TASKS = "clip_captions", (ZERO_SHOT, RETRIEVAL)
 
 
 def check_config(cfg):
@@ -17,6 +22,7 @@ def check_config(cfg):
                 f"MODEL.SAN.NUM_CLASSES is {cfg.MODEL.SAN.NUM_CLASSES}, but the training data set "
                 f"'{name}' (DATASETS.TRAIN) has {num_classes} classes; set it to that"
             )
+    _check_mapper(cfg)
     if cfg.WANDB.ENABLED and importlib.util.find_spec("wandb") is None:
         raise UserError(
             "WANDB.ENABLED is True, but the package wandb is not installed: "
@@ -24,7 +30,26 @@ def check_config(cfg):
         )
 
 
+def _check_mapper(cfg):
+    name, model = cfg.INPUT.DATASET_MAPPER_NAME, cfg.MODEL.META_ARCHITECTURE
+    if (model == "CLIP") != (name == CLIP_MAPPER):
+        raise UserError(
+            f"INPUT.DATASET_MAPPER_NAME is '{name}', which does not fit MODEL.META_ARCHITECTURE "
+            f"'{model}': '{CLIP_MAPPER}' is for 'CLIP', and for it alone"
+        )
+
+
 def check_test_datasets(cfg):
-    """Raise a UserError if a data set of DATASETS.TEST is unknown or its files are missing."""
+    """Raise a UserError for DATASETS.TEST that are unknown, not there, or not for this model."""
+    model = cfg.MODEL.META_ARCHITECTURE
+    tasks = CLIP_TASKS if model == "CLIP" else (SEM_SEG,)
     for name in cfg.DATASETS.TEST:
         get_records([name], "DATASETS.TEST")
+        if task_of(name) not in tasks:
+            raise UserError(
+                f"DATASETS.TEST: '{name}' is a data set of {TASKS[task_of(name)].title}, which "
+                f"MODEL.META_ARCHITECTURE '{model}' cannot be evaluated on; it can on "
+                f"{' and '.join(TASKS[task].title for task in tasks)}"
+            )
+    if cfg.TEST.AUG.ENABLED and model == "CLIP":
+        raise UserError("TEST.AUG.ENABLED is True, but there is no test-time augmentation for CLIP")

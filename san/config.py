@@ -26,6 +26,7 @@ def add_san_config(cfg):
     _add_solver_keys(cfg.SOLVER)
     cfg.MODEL.SAN = _san_keys()
     cfg.MODEL.SIDE_ADAPTER = _side_adapter_keys()
+    _add_clip_training_keys(cfg)
     # Attention is always the fused one of PyTorch; kept because published files may set it
     cfg.MODEL.FLASH = False
     cfg.WANDB = CN()
@@ -39,7 +40,8 @@ def add_san_config(cfg):
 def _add_input_keys(node):
     # CLIP was trained on RGB
     node.FORMAT = "RGB"
-    # Mapper of the training data; "mask_former_semantic" is the only one
+    # Mapper of the training data: "mask_former_semantic", or "clip_captions" for META_ARCHITECTURE
+    # "CLIP"
     node.DATASET_MAPPER_NAME = "mask_former_semantic"
     # Random brightness, contrast, saturation and hue, as in SSD
     node.COLOR_AUG_SSD = False
@@ -67,6 +69,19 @@ def _add_solver_keys(node):
     node.CLIP_MULTIPLIER = 1.0
     # Images per process in evaluation
     node.TEST_IMS_PER_BATCH = 1
+
+
+def _add_clip_training_keys(cfg):
+    """Keys of CLIP's own training; which CLIP it is, MODEL.SAN.CLIP_* say, as for SAN."""
+    cfg.MODEL.CLIP = CN()
+    # Pairs whose activations are held at once in training; 0: the whole batch. The gradients are
+    # the same; less memory costs a second forward pass
+    cfg.MODEL.CLIP.CHUNK_SIZE = 0
+    # Smallest and largest share of the image's area in a training crop for CLIP
+    cfg.INPUT.CLIP_CROP_AREA = [0.9, 1.0]
+    # AdamW's decay rates of the moments, and what is added to the root of the second one
+    cfg.SOLVER.BETAS = [0.9, 0.999]
+    cfg.SOLVER.EPS = 1e-8
 
 
 def _san_keys():

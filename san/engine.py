@@ -1,4 +1,4 @@
-"""Training and evaluation: Detectron2's trainer with SAN's data, optimizer and checkpoints."""
+"""Training and evaluation: Detectron2's trainer with our data, optimizer and checkpoints."""
 
 import inspect
 import logging
@@ -22,20 +22,35 @@ from torch.nn.parallel import DistributedDataParallel
 from san.checkpoint import Checkpointer
 from san.checks import check_config, check_test_datasets
 from san.data import build_test_loader, build_train_loader
+from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, task_of
 from san.errors import UserError
-from san.evaluation import SegmentorWithTTA, SemSegEvaluator
+from san.evaluation import (
+    RetrievalEvaluator,
+    SegmentorWithTTA,
+    SemSegEvaluator,
+    ZeroShotEvaluator,
+)
 from san.evaluation.report import METRICS, overall_table, without_nan
 from san.files import write_json, write_text
 from san.hooks import (
+    ClampLogitScale,
     EvalHook,
+    ExportClip,
     SeedStep,
     WandbWriter,
     no_trace_for_user_errors,
     stop_on_broken_loss,
 )
+from san.modeling.meta_arch import CLIP
 from san.solver import build_lr_scheduler, build_optimizer, keep_hyperparameters
 
 logger = logging.getLogger(__name__)
+
+EVALUATORS = {
+    SEM_SEG: SemSegEvaluator,
+    ZERO_SHOT: ZeroShotEvaluator,
+    RETRIEVAL: RetrievalEvaluator,
+}
 
 
 class Trainer(DefaultTrainer):
@@ -73,14 +88,20 @@ class Trainer(DefaultTrainer):
 
     def build_hooks(self):
         """Hooks in the order in which they act: the checkpoint is saved before evaluation."""
+        model = self.checkpointer.model
         hook_list = [
             hooks.IterationTimer(),
             SeedStep(),
             hooks.LRScheduler(),
         ]
+        if isinstance(model, CLIP):
+            hook_list.append(ClampLogitScale(model))
         if comm.is_main_process():
             period = self.cfg.SOLVER.CHECKPOINT_PERIOD
             hook_list.append(hooks.PeriodicCheckpointer(self.checkpointer, period))
+            if isinstance(model, CLIP):
+                path = Path(self.cfg.OUTPUT_DIR) / "clip.safetensors"
+                hook_list.append(ExportClip(model, path))
         hook_list.append(EvalHook(self.cfg.TEST.EVAL_PERIOD, self._evaluate))
         if comm.is_main_process():
             hook_list.append(hooks.PeriodicWriter(self.build_writers()))
@@ -90,7 +111,8 @@ class Trainer(DefaultTrainer):
         """Results for the writers: overall metrics without those of every class, without NaN."""
         self._last_eval_results = self.test(self.cfg, self.model)
         results = flatten_results_dict(self._last_eval_results)
-        overall = {k: v for k, v in results.items() if k.rsplit("/", 1)[-1] in METRICS}
+        names = {name for names in METRICS.values() for name in names}
+        overall = {k: v for k, v in results.items() if k.rsplit("/", 1)[-1] in names}
         return {k: v for k, v in overall.items() if not math.isnan(v)}
 
     def build_writers(self):
@@ -167,8 +189,14 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg, dataset_name, folder="inference"):
-        """Evaluator of one data set; its reports go to OUTPUT_DIR/<folder>/<dataset_name>."""
-        return SemSegEvaluator(dataset_name, Path(cfg.OUTPUT_DIR) / folder / dataset_name)
+        """Evaluator of one data set; its reports go to OUTPUT_DIR/<folder>/<dataset_name>.
+
+        For a file of captions that is the name of the file alone.
+        """
+        is_file = dataset_name.endswith(".jsonl")
+        own_folder = Path(dataset_name).stem if is_file else dataset_name
+        output_dir = Path(cfg.OUTPUT_DIR) / folder / own_folder
+        return EVALUATORS[task_of(dataset_name)](dataset_name, output_dir)
 
     @classmethod
     def test(cls, cfg, model, folder="inference"):
@@ -180,15 +208,15 @@ class Trainer(DefaultTrainer):
                 each data set.
 
         Returns:
-            dict: data set -> {"sem_seg": metrics}, {"sem_seg": metrics} where there is but one data
-            set; empty on all but the main process.
+            dict: data set -> {kind of result, as "sem_seg": metrics}, without the data set where
+            there is but one; empty on all but the main process.
         """
         names = cfg.DATASETS.TEST
         evaluators = [cls.build_evaluator(cfg, name, folder) for name in names]
         results = super().test(cfg, model, evaluators)
         if comm.is_main_process() and names:
             by_name = results if len(names) > 1 else {names[0]: results}
-            _report(Path(cfg.OUTPUT_DIR) / folder, {n: r["sem_seg"] for n, r in by_name.items()})
+            _report(Path(cfg.OUTPUT_DIR) / folder, by_name)
         return results
 
     @classmethod
@@ -198,13 +226,19 @@ class Trainer(DefaultTrainer):
         return {f"{name}_TTA": result for name, result in results.items()}
 
 
-def _report(folder, metrics):
-    """Log and write the overall metrics of all data sets: dict of name -> metrics."""
-    table = overall_table(metrics)
-    logger.info("Evaluation results, in percent (%s):\n%s", folder, table)
-    write_text(folder / "results.md", table)
-    overall = {name: {key: m[key] for key in METRICS} for name, m in metrics.items()}
-    write_json(folder / "results.json", without_nan(overall))
+def _report(folder, results):
+    """Log and write the overall metrics of all data sets: dict of name -> {kind: metrics}."""
+    tables, overall = [], {}
+    for kind, names in METRICS.items():
+        metrics = {name: result[kind] for name, result in results.items() if kind in result}
+        if metrics:
+            tables.append(overall_table(metrics, kind))
+        overall |= {name: {key: m[key] for key in names} for name, m in metrics.items()}
+    text = "\n".join(tables)
+    logger.info("Evaluation results, in percent (%s):\n%s", folder, text)
+    write_text(folder / "results.md", text)
+    in_order = {name: overall[name] for name in results}
+    write_json(folder / "results.json", without_nan(in_order))
 
 
 def _distribute(model):

@@ -62,6 +62,41 @@ class EvalHook(hooks.EvalHook):
             super().after_train()
 
 
+class ClampLogitScale(HookBase):
+    """Bound CLIP's temperature after each step, and log it as ``logit_scale``, 1 to 100.
+
+    Stands before the hook that saves checkpoints.
+    """
+
+    def __init__(self, model):
+        """
+        Args:
+            model (san.modeling.meta_arch.CLIP)
+        """
+        self.model = model
+
+    def after_step(self):
+        self.model.clamp_logit_scale()
+        self.trainer.storage.put_scalar("logit_scale", self.model.clip.logit_scale.exp().item())
+
+
+class ExportClip(HookBase):
+    """Write CLIP's weights under open_clip's names when a training has succeeded."""
+
+    def __init__(self, model, path):
+        """
+        Args:
+            model (san.modeling.meta_arch.CLIP)
+            path (str): of a .safetensors file.
+        """
+        self.model = model
+        self.path = path
+
+    def after_train(self):
+        if self.trainer.iter >= self.trainer.max_iter:
+            self.model.export(self.path)
+
+
 class WandbWriter(EventWriter):
     """Write all scalars to Weights & Biases."""
 

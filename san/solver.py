@@ -65,7 +65,7 @@ def parameter_rules(solver, model):
                 continue
             seen.add(parameter)
             name = f"{module_name}.{last_name}" if module_name else last_name
-            weight_decay = _weight_decay(solver, module, last_name)
+            weight_decay = _weight_decay(solver, module, last_name, parameter)
             rules.append(ParameterRule(name, parameter, _learning_rate(solver, name), weight_decay))
     return rules
 
@@ -78,13 +78,18 @@ def _learning_rate(solver, name):
     return lr
 
 
-def _weight_decay(solver, module, last_name):
-    """Norms first, then embeddings by type or by name; a custom norm layer counts as any layer."""
+def _weight_decay(solver, module, last_name, parameter):
+    """Norms first, then embeddings by type or by name; a custom norm layer counts as any layer.
+
+    WEIGHT_DECAY_BIAS, where it is set, goes for all others of fewer than two dimensions.
+    """
     if isinstance(module, NORM_LAYERS):
         return solver.WEIGHT_DECAY_NORM
     is_embedding = any(part in last_name for part in solver.WEIGHT_DECAY_EMBED_GROUP)
     if is_embedding or isinstance(module, nn.Embedding):
         return solver.WEIGHT_DECAY_EMBED
+    if parameter.ndim < 2 and solver.WEIGHT_DECAY_BIAS is not None:
+        return solver.WEIGHT_DECAY_BIAS
     return solver.WEIGHT_DECAY
 
 
@@ -102,7 +107,7 @@ def build_optimizer(cfg, model):
     logging.getLogger(__name__).info("Optimizer:\n%s", optimizer_table(rules))
     groups = _groups(rules)
     if solver.OPTIMIZER == "ADAMW":
-        optimizer = AdamW(groups, solver.BASE_LR)
+        optimizer = AdamW(groups, solver.BASE_LR, betas=tuple(solver.BETAS), eps=solver.EPS)
     elif solver.OPTIMIZER == "SGD":
         optimizer = SGD(groups, solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV)
     else:

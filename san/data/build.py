@@ -14,10 +14,18 @@ from detectron2.utils import comm
 
 from san.errors import UserError
 
+from .caption_mapper import CaptionMapper, ClipTestMapper
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
 from .datasets import DATASETS
+from .tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, register_file, task_of
 from .train_stream import PositionSampler, TrainStream
 from .worker_errors import CatchUserError, raise_user_error
+
+# INPUT.DATASET_MAPPER_NAME: task of the training data, mapper
+TRAIN_MAPPERS = {
+    "mask_former_semantic": (SEM_SEG, TrainDatasetMapper),
+    "clip_captions": (RETRIEVAL, CaptionMapper),
+}
 
 
 def build_train_loader(cfg):
@@ -27,17 +35,19 @@ def build_train_loader(cfg):
     would break the order of the stream: it is not applied.
 
     Args:
-        cfg: DATASETS.TRAIN, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS, INPUT, SEED (negative:
-            a random seed shared by all processes).
+        cfg: DATASETS.TRAIN, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS, INPUT, whose
+            DATASET_MAPPER_NAME names the mapper, SEED (negative: a random seed shared by all
+            processes).
     Returns:
         TrainLoader
     Raises:
         UserError: unknown or missing data set, or a key with a value that is not supported.
     """
     _check_loader_keys(cfg)
+    task, mapper_class = TRAIN_MAPPERS[cfg.INPUT.DATASET_MAPPER_NAME]
     return TrainLoader(
-        get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN"),
-        TrainDatasetMapper(cfg),
+        get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN", task),
+        mapper_class(cfg),
         batch_size=cfg.SOLVER.IMS_PER_BATCH,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         seed=cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed(),
@@ -96,7 +106,7 @@ def build_test_loader(cfg, dataset_name):
     """
     loader = build_detection_test_loader(
         get_records([dataset_name], "DATASETS.TEST"),
-        mapper=CatchUserError(TestDatasetMapper(cfg)),
+        mapper=CatchUserError(_test_mapper(cfg, task_of(dataset_name))),
         batch_size=cfg.SOLVER.TEST_IMS_PER_BATCH,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
     )
@@ -105,7 +115,7 @@ def build_test_loader(cfg, dataset_name):
 
 
 class TestLoader:
-    """Sized iterable of lists of model inputs, see `TestDatasetMapper`."""
+    """Sized iterable of lists of model inputs, see `TestDatasetMapper` and `ClipTestMapper`."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
@@ -123,27 +133,35 @@ class TestLoader:
         return map(raise_user_error, self.loader)
 
 
-def get_records(names, key):
+def _test_mapper(cfg, task):
+    if task == SEM_SEG:
+        return TestDatasetMapper(cfg)
+    return ClipTestMapper(cfg, output="class_logits" if task == ZERO_SHOT else "embeddings")
+
+
+def get_records(names, key, task=None):
     """Records of registered data sets, one after the other.
 
     Args:
-        names (sequence[str]): registered names.
+        names (sequence[str]): registered names, or files of captions (.jsonl).
         key (str): config key that the names come from, for the message.
+        task (str): key of TASKS that the data sets must be of; None: each of its own.
     Returns:
         list[dict]: records as registered, with "meta": {"dataset_name": name} added.
     Raises:
-        UserError: no names, an unknown name, missing files, not semantic segmentation.
+        UserError: no names, an unknown name, missing files, a data set of another task.
     """
     if not names:
         raise UserError(f"{key} is empty; give at least one data set name")
     return [
         {**record, "meta": {"dataset_name": name}}
         for name in names
-        for record in _load_dataset(name, key)
+        for record in _load_dataset(name, key, task)
     ]
 
 
-def _load_dataset(name, key):
+def _load_dataset(name, key, task):
+    register_file(name)
     if name not in DatasetCatalog:
         close = difflib.get_close_matches(name, DatasetCatalog, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
@@ -153,17 +171,29 @@ def _load_dataset(name, key):
         )
     records = DatasetCatalog.get(name)
     metadata = MetadataCatalog.get(name)
-    missing = [item for item in ("stuff_classes", "ignore_label") if item not in metadata.as_dict()]
-    if missing or not records or "sem_seg_file_name" not in records[0]:
-        raise UserError(
-            f"{key}: data set '{name}' is not one of semantic segmentation; it needs records with "
-            "'file_name' and 'sem_seg_file_name', and 'stuff_classes' and 'ignore_label' in its "
-            f"metadata ({len(records)} records; metadata lacks {missing or 'nothing'})"
-        )
+    _check_task(name, key, TASKS[task or task_of(name)], records, metadata)
     return records
 
 
+def _check_task(name, key, task, records, metadata):
+    """Raise UserError unless a data set has what its task needs."""
+    lacking = [item for item in task.metadata_keys if item not in metadata.as_dict()]
+    if lacking or not records or not records[0].keys() >= {"file_name", *task.record_keys}:
+        keys = " and ".join(f"'{item}'" for item in ("file_name", *task.record_keys))
+        names = " and ".join(f"'{item}'" for item in task.metadata_keys)
+        raise UserError(
+            f"{key}: data set '{name}' is not one of {task.title}; it needs records with {keys}"
+            + (f", and {names} in its metadata" if names else "")
+            + f" ({len(records)} records; metadata lacks {lacking or 'nothing'})"
+        )
+
+
 def _check_loader_keys(cfg):
+    if cfg.INPUT.DATASET_MAPPER_NAME not in TRAIN_MAPPERS:
+        raise UserError(
+            f"INPUT.DATASET_MAPPER_NAME is '{cfg.INPUT.DATASET_MAPPER_NAME}'; it can be "
+            f"{', '.join(map(repr, TRAIN_MAPPERS))}"
+        )
     if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
         raise UserError(
             f"DATALOADER.SAMPLER_TRAIN is '{cfg.DATALOADER.SAMPLER_TRAIN}'; only "

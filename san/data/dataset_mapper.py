@@ -118,7 +118,7 @@ class TestDatasetMapper:
     @classmethod
     def from_config(cls, cfg):
         """Resize the shorter side to INPUT.MIN_SIZE_TEST, the longer to at most MAX_SIZE_TEST."""
-        _check_format(cfg.INPUT)
+        check_format(cfg.INPUT)
         resize = T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         return {"augmentations": [resize]}
 
@@ -212,7 +212,8 @@ def check_labels(record, labels, image_size, metadata):
         )
 
 
-def _check_format(config):
+def check_format(config):
+    """Raise UserError unless the INPUT section asks for RGB."""
     if config.FORMAT != "RGB":
         raise UserError(
             f"INPUT.FORMAT is '{config.FORMAT}', but the models take RGB; set it to RGB"
@@ -221,12 +222,7 @@ def _check_format(config):
 
 def _check_input_keys(config):
     """Refuse values of the INPUT section that the training recipe cannot honor."""
-    _check_format(config)
-    if config.DATASET_MAPPER_NAME != "mask_former_semantic":
-        raise UserError(
-            f"INPUT.DATASET_MAPPER_NAME is '{config.DATASET_MAPPER_NAME}'; the only training "
-            "mapper is 'mask_former_semantic'"
-        )
+    check_format(config)
     crop, pad_size = config.CROP, config.SIZE_DIVISIBILITY
     crops_pixels = crop.ENABLED and crop.TYPE in ("absolute", "absolute_range")
     if crops_pixels and 0 < pad_size < max(crop.SIZE):

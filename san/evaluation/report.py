@@ -2,7 +2,17 @@
 
 import math
 
-METRICS = ("mIoU", "fwIoU", "mACC", "pACC")
+# Overall metrics of each kind of result, in the order of the tables
+METRICS = {
+    "sem_seg": ("mIoU", "fwIoU", "mACC", "pACC"),
+    "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic"),
+    "retrieval": (
+        "image_to_text_R@1",
+        "image_to_text_R@5",
+        "text_to_image_R@1",
+        "text_to_image_R@5",
+    ),
+}
 
 
 def without_nan(value):
@@ -27,11 +37,11 @@ def _cell(value):
     return str(value).replace("|", "\\|")
 
 
-def overall_table(results):
+def overall_table(results, kind="sem_seg"):
     """Markdown table with a line of overall metrics for each data set.
 
     Args:
-        results (dict[str, dict[str, float]]): data set -> metrics, METRICS among them.
+        results (dict[str, dict[str, float]]): data set -> metrics, METRICS[kind] among them.
     """
-    rows = [(name, *[metrics[key] for key in METRICS]) for name, metrics in results.items()]
-    return markdown_table(("data set", *METRICS), rows)
+    rows = [(name, *[metrics[key] for key in METRICS[kind]]) for name, metrics in results.items()]
+    return markdown_table(("data set", *METRICS[kind]), rows)

@@ -235,6 +235,12 @@ def test_no_training_set_is_refused(cfg):
         build_train_loader(cfg)
 
 
+def test_other_mapper_is_refused_by_name(cfg, coco_root):
+    cfg.INPUT.DATASET_MAPPER_NAME = "coco_panoptic_lsj"
+    with pytest.raises(UserError, match="is 'coco_panoptic_lsj'; it can be 'mask_.*', 'clip_capt"):
+        build_train_loader(cfg)
+
+
 def test_other_sampler_is_refused(cfg, coco_root):
     cfg.DATALOADER.SAMPLER_TRAIN = "RepeatFactorTrainingSampler"
     with pytest.raises(UserError, match="SAMPLER_TRAIN is 'RepeatFactorTrainingSampler'"):

@@ -199,12 +199,6 @@ def test_image_larger_than_padding_is_refused_when_met(cfg, coco_root):
         TrainDatasetMapper(cfg)(record)
 
 
-def test_other_mapper_is_refused_by_name(cfg):
-    cfg.INPUT.DATASET_MAPPER_NAME = "coco_panoptic_lsj"
-    with pytest.raises(UserError, match="DATASET_MAPPER_NAME is 'coco_panoptic_lsj'"):
-        TrainDatasetMapper(cfg)
-
-
 @pytest.mark.parametrize("mapper_class", [TrainDatasetMapper, TestDatasetMapper])
 def test_other_channel_order_is_refused(cfg, mapper_class):
     cfg.INPUT.FORMAT = "BGR"

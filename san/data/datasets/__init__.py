@@ -1,13 +1,17 @@
-"""The data sets of the published evaluation; importing this package registers them."""
+"""The data sets of the published evaluation, and captions; importing this registers them."""
 
 from .builtin import DATASETS, SemSegDataset, datasets_root
+from .captions import register_captions_jsonl
 from .categories import read_categories
 from .files import load_label_map
+from .shapescenes import SHAPESCENES
 
 __all__ = [
     "DATASETS",
+    "SHAPESCENES",
     "SemSegDataset",
     "datasets_root",
     "load_label_map",
     "read_categories",
+    "register_captions_jsonl",
 ]

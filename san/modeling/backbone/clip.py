@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import open_clip
 import torch
+from safetensors import SafetensorError, safe_open
 
 from san.errors import UserError
 
@@ -60,6 +61,15 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
         tuple(tag.get("std") or open_clip.OPENAI_DATASET_STD),
         open_clip.SimpleTokenizer(context_length=config["text_cfg"].get("context_length", 77)),
     )
+
+
+def clip_image_size(name):
+    """Side in pixels of the square images that CLIP ``name`` takes.
+
+    Raises:
+        UserError: see :func:`build_clip`.
+    """
+    return _model_config(name.replace("/", "-"))["vision_cfg"]["image_size"]
 
 
 def _model_config(name):
@@ -111,11 +121,25 @@ def _activation_of_weights(name, config, pretrained, tag):
     """ "quick_gelu", "gelu", or None where nothing tells."""
     if tag:
         return "quick_gelu" if tag.get("quick_gelu") else "gelu"
+    noted = _noted_activation(pretrained)
+    if noted:
+        return noted
     if (MODEL_CONFIGS / f"{name}.json").is_file():
         return "quick_gelu" if config.get("quick_gelu") else "gelu"
     if not pretrained or name.endswith(_SUFFIX) or _is_torchscript(pretrained):
         return "quick_gelu"  # TorchScript archives are OpenAI's own files
     return None
+
+
+def _noted_activation(path):
+    """What the metadata of a .safetensors file say, as our own training writes them; or None."""
+    if not path.endswith(".safetensors"):
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("clip_activation")
+    except (OSError, SafetensorError):
+        return None  # loading tells what is wrong
 
 
 def _is_torchscript(path):

@@ -1,0 +1,42 @@
+"""What data sets are for, and what their records and metadata must have."""
+
+from typing import NamedTuple
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from .datasets.captions import register_captions_jsonl
+
+
+class Task(NamedTuple):
+    """One kind of data set."""
+
+    title: str  # in words
+    record_keys: tuple  # of every record, beside "file_name"
+    metadata_keys: tuple
+
+
+SEM_SEG, ZERO_SHOT, RETRIEVAL = "sem_seg", "zero_shot_classification", "retrieval"
+TASKS = {
+    SEM_SEG: Task(
+        "semantic segmentation", ("sem_seg_file_name",), ("stuff_classes", "ignore_label")
+    ),
+    ZERO_SHOT: Task("zero-shot classification", ("class",), ("class_names",)),
+    RETRIEVAL: Task("captioned images", ("captions", "content"), ()),
+}
+
+
+def task_of(dataset_name):
+    """Task of a data set, a key of TASKS, by its metadata's ``evaluator_type``.
+
+    A data set that says nothing, or of a type of Detectron2 that is none of these, counts as
+    semantic segmentation.
+    """
+    register_file(dataset_name)
+    evaluator_type = MetadataCatalog.get(dataset_name).get("evaluator_type")
+    return evaluator_type if evaluator_type in TASKS else SEM_SEG
+
+
+def register_file(dataset_name):
+    """Register a data set name that is the path of a file of captions, one that ends in .jsonl."""
+    if dataset_name.endswith(".jsonl") and dataset_name not in DatasetCatalog:
+        register_captions_jsonl(dataset_name, dataset_name)

@@ -39,6 +39,7 @@ INSTALL_REQUIRES = [
     "yacs>=0.1.8,<0.2",
 ]
 EXTRAS_REQUIRE = {
+    "demo": ["matplotlib>=3.7,<4"],  # its font, in overlays
     "dev": ["codespell>=2.3", "pre-commit>=3.5", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.9"],
     "wandb": ["wandb>=0.16"],
 }

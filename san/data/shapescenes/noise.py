@@ -77,6 +77,16 @@ def pebbles(rng, size, spacing):
 
 
 def blend(low, high, share):
-    """(H, W, 3) colors from ``low`` at share 0 to ``high`` at share 1; share (H, W) is clipped."""
-    low, high = np.float32(low), np.float32(high)
-    return low + (high - low) * np.clip(share, 0, 1)[..., None]
+    """Mix two colors, or the pixels of an image and a color.
+
+    Args:
+        low: (3,) color or (H, W, 3) image, at share 0.
+        high: (3,) color, at share 1.
+        share: (H, W) float32, clipped to 0..1.
+    Returns:
+        (H, W, 3) float32.
+    """
+    share = np.clip(share, 0, 1)
+    planes = cv2.split(low) if np.ndim(low) == 3 else map(np.float32, low)
+    # Plane by plane: NumPy is slow where the last axis is as short as 3.
+    return cv2.merge([a + (np.float32(b) - a) * share for a, b in zip(planes, high, strict=True)])

@@ -3,8 +3,11 @@
 import argparse
 import json
 import os
-from importlib.metadata import version
 from pathlib import Path
+
+import cv2
+import numpy
+import PIL
 
 from san.errors import UserError, exit_on_user_error
 from san.files import write_json, write_text
@@ -16,6 +19,8 @@ from .splits import SPLITS, VERSION, plan_item, thing_class
 from .writer import image_name, write_images
 
 FOLDER = "shapescenes"
+# The same versions give the same bytes; others may round a pixel differently.
+LIBRARIES = {"numpy": numpy.__version__, "opencv": cv2.__version__, "pillow": PIL.__version__}
 
 
 def prepare(root, seed=0, scale=1.0, num_workers=1):
@@ -40,8 +45,7 @@ def prepare(root, seed=0, scale=1.0, num_workers=1):
     counts = count_images(scale)
     _write_records(folder, counts, seed)
     hashes, num_kept = write_images(folder, counts, seed, num_workers)
-    libraries = {name: version(name) for name in ("numpy", "pillow")}
-    manifest = {"made_with": made_with, "libraries": libraries, "sha256": hashes}
+    manifest = {"made_with": made_with, "libraries": LIBRARIES, "sha256": hashes}
     write_json(folder / "manifest.json", manifest)
     num_bytes = sum((folder / file).stat().st_size for file in hashes)
     return sum(counts.values()), num_kept, num_bytes

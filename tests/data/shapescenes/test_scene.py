@@ -1,0 +1,72 @@
+"""Plans of images: ranges, classes, determinism."""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from san.data.shapescenes.classes import CLASSES
+from san.data.shapescenes.scene import MAX_SIDE, MIN_SIDE, plan_crop, plan_scene
+from san.data.shapescenes.splits import NOT_NOVEL, SEEN, SPLITS, VERSION, plan_item
+
+
+def _generator(*seed):
+    return np.random.default_rng(seed)
+
+
+def test_scenes_are_of_many_sizes_and_contents():
+    scenes = [plan_scene(_generator(1, i), SEEN, (0,)) for i in range(300)]
+    sides = [side for scene in scenes for side in (scene.height, scene.width)]
+    assert MIN_SIDE <= min(sides) < max(sides) <= MAX_SIDE
+    assert min(sides) < 140 and max(sides) > 560
+    assert any(s.height > s.width for s in scenes) and any(s.height < s.width for s in scenes)
+    assert {len(s.stuff) for s in scenes} == {1, 2, 3, 4}
+    assert {s.layout for s in scenes} == {"bands", "patches", "islands"}
+    assert {len(s.things) for s in scenes} >= set(range(1, 8))
+    relative = [t.radius / min(s.height, s.width) for s in scenes for t in s.things]
+    assert 0.06 < min(relative) < 0.1 and 0.25 < max(relative) < 0.31
+    assert {t.class_id for s in scenes for t in s.things} == set(SEEN.things)
+    assert {i for s in scenes for i in s.stuff} == set(SEEN.stuff)
+
+
+def test_sky_is_the_highest_band():
+    sky = next(i for i, c in enumerate(CLASSES) if c.name == "sky")
+    scenes = [plan_scene(_generator(2, i), SEEN, (0,)) for i in range(100)]
+    with_sky = [s for s in scenes if s.layout == "bands" and sky in s.stuff]
+    assert len(with_sky) > 3 and all(s.stuff[0] == sky for s in with_sky)
+
+
+@pytest.mark.parametrize("num_things", [0, 1, 2])
+def test_crop_holds_its_things_whole(num_things):
+    for i in range(50):
+        crop = plan_crop(_generator(3, i), NOT_NOVEL, (0,), num_things)
+        assert crop.height == crop.width and 48 <= crop.width <= 96
+        assert len(crop.things) <= num_things <= len(crop.things) + (num_things == 2)
+        assert crop.stuff or crop.things
+        for thing in crop.things:
+            assert thing.radius <= thing.x <= crop.width - thing.radius
+            assert thing.radius <= thing.y <= crop.height - thing.radius
+
+
+def test_every_class_has_its_turn_in_the_crops():
+    crops = [plan_item(SPLITS["crops_val"], 0, i).scene for i in range(128)]
+    assert [crop.things[0].class_id for crop in crops] == [*range(64), *range(64)]
+
+
+def test_an_image_depends_on_seed_split_and_number_alone():
+    item = plan_item(SPLITS["val"], 0, 5)
+    assert item == plan_item(SPLITS["val"], 0, 5)
+    others = [plan_item(SPLITS["val"], 1, 5), plan_item(SPLITS["val"], 0, 6)]
+    others += [plan_item(SPLITS[name], 0, 5) for name in SPLITS if name != "val"]
+    assert len({(i.scene.seed, i.scene.things) for i in (item, *others)}) == len(SPLITS) + 2
+
+
+def test_a_change_of_the_plans_is_a_new_version():
+    """If this fails, the same seed gives other images than before: raise VERSION, and pin anew."""
+    items = [asdict(plan_item(split, 0, i)) for split in SPLITS.values() for i in range(8)]
+    content = json.dumps(items, default=str)
+    numbers = json.dumps(json.loads(content, parse_float=lambda text: f"{float(text):.6g}"))
+    digest = hashlib.sha256(numbers.encode()).hexdigest()
+    assert (VERSION, digest[:16]) == (1, "92005ddb3c087771")

@@ -16,6 +16,8 @@ import san  # noqa: F401 (says what to run where Detectron2 is missing)
 
 # fvcore, which Detectron2 imports, scripts its losses; nothing that a user could act on
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+# and open_clip gathers embeddings over processes by a function with a newer name
+warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather", FutureWarning)
 
 from detectron2.engine import default_argument_parser, default_setup
 from detectron2.evaluation import verify_results

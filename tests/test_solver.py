@@ -100,6 +100,23 @@ def test_weight_decay():
     }
 
 
+def test_weight_decay_of_biases():
+    """Of all that has one dimension and is neither norm nor embedding."""
+    options = ["SOLVER.WEIGHT_DECAY_BIAS", 0.05, "SOLVER.WEIGHT_DECAY_EMBED", 0.4]
+    rules = parameter_rules(make_cfg(*options).SOLVER, make_model())
+    decays = {r.name.removeprefix("clip."): r.weight_decay for r in rules}
+    assert decays["proj.bias"] == decays["own_norm.weight"] == 0.05
+    assert decays["proj.weight"] == 0.1 and decays["norm.bias"] == 0
+    assert decays["table.weight"] == decays["query_pos_embed"] == 0.4
+
+
+def test_moments_of_adamw():
+    options = ["SOLVER.BETAS", [0.9, 0.98], "SOLVER.EPS", 1e-6]
+    defaults = [build_optimizer(make_cfg(*o), make_model()).defaults for o in ([], options)]
+    assert [d["betas"] for d in defaults] == [(0.9, 0.999), (0.9, 0.98)]
+    assert [d["eps"] for d in defaults] == [1e-8, 1e-6]
+
+
 def test_shared_parameter_once():
     model = make_model()
     model.clip.proj = model.side_adapter.proj

@@ -1,7 +1,10 @@
 """Turn one record into one input of CLIP: captioned images in training, images in evaluation.
 
-CLIP (arXiv 2103.00020), Sec. 2.3: a random square crop of the resized image is the only
-augmentation; of several captions one is drawn. S is the image size of CLIP.
+CLIP (arXiv 2103.00020), Sec. 2.3: a random crop is the only augmentation, and of several captions
+one is drawn. As in open_clip, the shape of a crop is from 3:4 to 4:3; an image that is too wide or
+too tall for the share of its area that is asked for gives the largest such crop in its middle.
+
+S is the image size of CLIP.
 """
 
 import copy

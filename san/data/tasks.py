@@ -20,7 +20,7 @@ TASKS = {
     SEM_SEG: Task(
         "semantic segmentation", ("sem_seg_file_name",), ("stuff_classes", "ignore_label")
     ),
-    ZERO_SHOT: Task("zero-shot classification", ("class",), ("class_names",)),
+    ZERO_SHOT: Task("zero-shot classification", ("class",), ("thing_classes",)),
     RETRIEVAL: Task("captioned images", ("captions", "content"), ()),
 }
 

@@ -5,7 +5,7 @@ import math
 # Overall metrics of each kind of result, in the order of the tables
 METRICS = {
     "sem_seg": ("mIoU", "fwIoU", "mACC", "pACC"),
-    "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic"),
+    "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic", "top1_novel"),
     "retrieval": (
         "image_to_text_R@1",
         "image_to_text_R@5",

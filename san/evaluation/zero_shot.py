@@ -20,29 +20,30 @@ from .report import markdown_table, overall_table, without_nan
 class ZeroShotEvaluator(DatasetEvaluator):
     """Top-1 and top-5 accuracy over a data set, whichever process saw which image.
 
-    With metadata ``seen`` (C,) bool, also the top-1 accuracy of seen and unseen classes, both among
-    all C classes, and their harmonic mean. Kept in memory: three counts per class.
+    With metadata ``seen`` (C,) bool also the top-1 accuracy of seen and of unseen classes, among
+    all C classes, and their harmonic mean; with ``novel`` that of novel ones. Kept in memory: three
+    counts per class.
     """
 
     def __init__(self, dataset_name, output_dir=None):
         """
         Args:
-            dataset_name (str): its metadata give ``class_names`` and may give ``seen``.
+            dataset_name (str): its metadata give ``thing_classes`` and may give ``seen`` and
+                ``novel``.
             output_dir (str): where ``zero_shot_evaluation.json`` and ``.md`` go; None: nowhere.
 
         Raises:
-            UserError: ``seen`` of another length than ``class_names``.
+            UserError: ``seen`` or ``novel`` of another length than ``thing_classes``.
         """
         self.dataset_name = dataset_name
         self.output_dir = output_dir
         metadata = MetadataCatalog.get(dataset_name)
-        self.class_names = list(metadata.class_names)
-        self.seen = metadata.get("seen")
-        if self.seen is not None and len(self.seen) != len(self.class_names):
-            raise UserError(
-                f"data set '{dataset_name}': its metadata 'seen' has {len(self.seen)} entries for "
-                f"{len(self.class_names)} class names; give one bool per class"
-            )
+        self.class_names = list(metadata.thing_classes)
+        self.groups = {
+            name: _flags(metadata, name, len(self.class_names))
+            for name in ("seen", "novel")
+            if name in metadata.as_dict()
+        }
         self.reset()
 
     def reset(self):
@@ -76,27 +77,23 @@ class ZeroShotEvaluator(DatasetEvaluator):
 
         Returns:
             OrderedDict | None: {"zero_shot": {"top1", "top5", "top1_seen", "top1_unseen",
-            "top1_harmonic"}} in percent, the last three NaN without metadata ``seen``, on the main
-            process; None on the others.
+            "top1_harmonic", "top1_novel"}} in percent, NaN for groups that the metadata do not
+            tell, on the main process; None on the others.
         """
         parts = comm.gather(self._counts)
         if not comm.is_main_process():
             return None
         counts = sum(parts)  # (3, C)
-        metrics = accuracies(counts, self.seen)
+        metrics = accuracies(counts, **self.groups)
         if self.output_dir:
             self._write(metrics, counts)
         return OrderedDict(zero_shot=metrics)
 
     def _write(self, metrics, counts):
-        columns = {
-            "name": self.class_names,
-            "top1": _percent(counts[1], counts[0]).tolist(),
-            "top5": _percent(counts[2], counts[0]).tolist(),
-            "images": counts[0].tolist(),
-        }
-        if self.seen is not None:
-            columns["seen"] = [bool(seen) for seen in self.seen]
+        top1, top5 = (_percent(hits, counts[0]).tolist() for hits in counts[1:])
+        columns = {"name": self.class_names, "top1": top1, "top5": top5}
+        columns["images"] = counts[0].tolist()
+        columns |= {name: flags.tolist() for name, flags in self.groups.items()}
         rows = list(zip(*columns.values(), strict=True))
         num_images = int(counts[0].sum())
         stem = Path(self.output_dir) / "zero_shot_evaluation"
@@ -108,32 +105,48 @@ class ZeroShotEvaluator(DatasetEvaluator):
         write_text(f"{stem}.md", f"{overall}\n{num_images} images, in percent.\n\n{per_class}")
 
 
-def accuracies(counts, seen=None):
+def accuracies(counts, seen=None, novel=None):
     """Metrics of :class:`ZeroShotEvaluator` in percent; NaN where there are no images.
 
     Args:
         counts (ndarray): (3, C): images, top-1 hits and top-5 hits of every class.
-        seen (sequence[bool]): (C,), or None.
+        seen, novel (ndarray): (C,) bool, or None.
     """
-    images, top1, top5 = counts
-    seen_top1 = unseen_top1 = harmonic = np.nan
-    if seen is not None:
-        seen = np.array(seen, dtype=bool)
-        seen_top1 = _percent(top1[seen].sum(), images[seen].sum())
-        unseen_top1 = _percent(top1[~seen].sum(), images[~seen].sum())
-        # The smallest number above 0 keeps the mean of 0 and 0 at 0
-        total = np.maximum(seen_top1 + unseen_top1, np.finfo(float).tiny)
-        harmonic = 2 * seen_top1 * unseen_top1 / total
+    none = np.zeros(counts.shape[1], dtype=bool)
+    groups = {
+        "seen": none if seen is None else seen,
+        "unseen": none if seen is None else ~seen,
+        "novel": none if novel is None else novel,
+    }
+    top1 = {name: _percent(*counts[1::-1, group].sum(axis=1)) for name, group in groups.items()}
+    images, hits1, hits5 = counts.sum(axis=1)
     metrics = {
-        "top1": _percent(top1.sum(), images.sum()),
-        "top5": _percent(top5.sum(), images.sum()),
-        "top1_seen": seen_top1,
-        "top1_unseen": unseen_top1,
-        "top1_harmonic": harmonic,
+        "top1": _percent(hits1, images),
+        "top5": _percent(hits5, images),
+        "top1_seen": top1["seen"],
+        "top1_unseen": top1["unseen"],
+        "top1_harmonic": harmonic_mean(top1["seen"], top1["unseen"]),
+        "top1_novel": top1["novel"],
     }
     return {name: float(value) for name, value in metrics.items()}
+
+
+def harmonic_mean(a, b):
+    """Harmonic mean of two floats >= 0, 0 where either is."""
+    return 0.0 if a + b == 0 else 2 * a * b / (a + b)
 
 
 def _percent(part, whole):
     with np.errstate(invalid="ignore", divide="ignore"):
         return 100 * np.float64(part) / np.float64(whole)
+
+
+def _flags(metadata, name, num_classes):
+    """(C,) bool of the metadata ``name``."""
+    flags = np.array(metadata.get(name), dtype=bool)
+    if len(flags) != num_classes:
+        raise UserError(
+            f"data set '{metadata.name}': its metadata '{name}' has {len(flags)} entries for "
+            f"{num_classes} class names; give one bool per class"
+        )
+    return flags

@@ -10,8 +10,6 @@ from san.errors import UserError
 from ..text.vocabulary import normalize_vocabulary
 
 OUTPUTS = ("sem_seg", "label_map")
-# Metadata that may hold the class names of a data set, the first one present counts
-CLASS_NAMES = ("stuff_classes", "thing_classes", "class_names")
 
 
 class OpenVocabSegmentor(nn.Module):
@@ -68,7 +66,7 @@ class OpenVocabSegmentor(nn.Module):
                 "a model input needs 'vocabulary' or meta['dataset_name']: it has neither"
             )
         metadata = MetadataCatalog.get(inputs["meta"]["dataset_name"])
-        names = next(filter(None, map(metadata.get, CLASS_NAMES)), None)
+        names = metadata.get("stuff_classes") or metadata.get("thing_classes")
         if not names:
             raise UserError(f"data set {metadata.name!r} has no class names in its metadata")
         return tuple((name.strip(),) for name in names)

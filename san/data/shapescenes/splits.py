@@ -18,7 +18,7 @@ from .scene import Scene, plan_crop, plan_scene, pool_of
 VERSION = 1  # raise it when the same seed gives other images or captions
 
 UNSEEN_SHARE = 0.3  # of the training scenes may contain unseen classes, which stay unlabeled
-SMALL_SCENE = {"max_side": 192, "max_things": 3}  # one that a caption can describe
+SMALL_SCENE = {"max_side": 160, "max_things": 3}  # nearly square, and short to describe
 
 ALL = pool_of(lambda c: True)
 SEEN = pool_of(lambda c: c.seen)

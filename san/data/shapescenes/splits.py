@@ -76,7 +76,7 @@ SPLITS = {
         Split("train", 4000, _plan_train),
         Split("val", 500, _plan_val),
         Split("synonyms_val", 300, _plan_val),
-        Split("fine_val", 400, _plan_val),
+        Split("fine_val", 600, _plan_val),
         Split("coarse_val", 300, _plan_val),
         Split("colors_val", 300, _plan_val),
         Split("shift_val", 400, _plan_shift),

@@ -233,7 +233,7 @@ def _report(folder, results):
         metrics = {name: result[kind] for name, result in results.items() if kind in result}
         if metrics:
             tables.append(overall_table(metrics, kind))
-        overall |= {name: {key: m[key] for key in names} for name, m in metrics.items()}
+        overall |= {name: {key: m[key] for key in names if key in m} for name, m in metrics.items()}
     text = "\n".join(tables)
     logger.info("Evaluation results, in percent (%s):\n%s", folder, text)
     write_text(folder / "results.md", text)

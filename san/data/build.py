@@ -16,7 +16,7 @@ from san.errors import UserError
 
 from .caption_mapper import CaptionMapper, ClipTestMapper
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
-from .datasets import DATASETS
+from .datasets import DATASETS, SHAPESCENES
 from .tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, register_file, task_of
 from .train_stream import PositionSampler, TrainStream
 from .worker_errors import CatchUserError, raise_user_error
@@ -167,7 +167,7 @@ def _load_dataset(name, key, task):
         hint = f"did you mean '{close[0]}'? " if close else ""
         raise UserError(
             f"{key}: no data set '{name}' is registered; {hint}"
-            f"The built-in ones are {', '.join(DATASETS)}"
+            f"The built-in ones are {', '.join([*DATASETS, *SHAPESCENES])}"
         )
     records = DatasetCatalog.get(name)
     metadata = MetadataCatalog.get(name)

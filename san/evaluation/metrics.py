@@ -12,6 +12,8 @@ the classes", the last column for ignored pixels, and C is the number of classes
 
 import numpy as np
 
+from san.errors import UserError
+
 
 def count_confusion(predicted, target, num_classes):
     """Confusion matrix of label maps.
@@ -52,3 +54,41 @@ def segmentation_metrics(matrix):
             "pACC": 100 * correct.sum() / target.sum(),
         }
     return {name: float(value) for name, value in overall.items()}, iou, acc
+
+
+def seen_and_unseen(iou, seen):
+    """Mean IoU of the classes that training showed, of the others, and their harmonic mean.
+
+    Args:
+        iou (ndarray): (C,) float, NaN for a class that the ground truth never shows.
+        seen (ndarray): (C,) bool.
+
+    Returns:
+        dict[str, float]: "mIoU_seen", "mIoU_unseen", "mIoU_harmonic"; NaN for a group not shown.
+    """
+    means = [_mean(iou[group & ~np.isnan(iou)]) for group in (seen, ~seen)]
+    return {
+        "mIoU_seen": means[0],
+        "mIoU_unseen": means[1],
+        "mIoU_harmonic": harmonic_mean(*means),
+    }
+
+
+def _mean(values):
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def harmonic_mean(a, b):
+    """Harmonic mean of two floats >= 0, 0 where either is."""
+    return 0.0 if a + b == 0 else 2 * a * b / (a + b)
+
+
+def class_flags(metadata, name, num_classes):
+    """(C,) bool of the metadata ``name``."""
+    flags = np.array(metadata.get(name), dtype=bool)
+    if len(flags) != num_classes:
+        raise UserError(
+            f"data set '{metadata.name}': its metadata '{name}' has {len(flags)} entries for "
+            f"{num_classes} class names; give one bool per class"
+        )
+    return flags

@@ -4,7 +4,7 @@ import math
 
 # Overall metrics of each kind of result, in the order of the tables
 METRICS = {
-    "sem_seg": ("mIoU", "fwIoU", "mACC", "pACC"),
+    "sem_seg": ("mIoU", "fwIoU", "mACC", "pACC", "mIoU_seen", "mIoU_unseen", "mIoU_harmonic"),
     "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic", "top1_novel"),
     "retrieval": (
         "image_to_text_R@1",
@@ -41,7 +41,9 @@ def overall_table(results, kind="sem_seg"):
     """Markdown table with a line of overall metrics for each data set.
 
     Args:
-        results (dict[str, dict[str, float]]): data set -> metrics, METRICS[kind] among them.
+        results (dict[str, dict[str, float]]): data set -> metrics; those of METRICS[kind] that no
+            data set has get no column.
     """
-    rows = [(name, *[metrics[key] for key in METRICS[kind]]) for name, metrics in results.items()]
-    return markdown_table(("data set", *METRICS[kind]), rows)
+    keys = [key for key in METRICS[kind] if any(key in m for m in results.values())]
+    rows = [(name, *[m.get(key, math.nan) for key in keys]) for name, m in results.items()]
+    return markdown_table(("data set", *keys), rows)

@@ -12,7 +12,7 @@ from san.data.dataset_mapper import check_labels
 from san.data.datasets import load_label_map
 from san.files import write_json, write_text
 
-from .metrics import count_confusion, segmentation_metrics
+from .metrics import class_flags, count_confusion, seen_and_unseen, segmentation_metrics
 from .report import markdown_table, overall_table, without_nan
 
 
@@ -27,13 +27,17 @@ class SemSegEvaluator(DatasetEvaluator):
     def __init__(self, dataset_name, output_dir=None):
         """
         Args:
-            dataset_name (str): its metadata give ``stuff_classes`` and ``ignore_label``.
+            dataset_name (str): its metadata give ``stuff_classes`` and ``ignore_label``, and may
+                give ``seen``, a bool per class: the mean IoU of both groups is reported then.
             output_dir (str): where ``sem_seg_evaluation.json`` and ``.md`` go; None: nowhere.
         """
         self.dataset_name = dataset_name
         self.output_dir = output_dir
         self.metadata = MetadataCatalog.get(dataset_name)
         self.class_names = list(self.metadata.stuff_classes)
+        self.seen = None
+        if self.metadata.get("seen") is not None:
+            self.seen = class_flags(self.metadata, "seen", len(self.class_names))
         self.reset()
 
     def reset(self):
@@ -69,14 +73,17 @@ class SemSegEvaluator(DatasetEvaluator):
 
         Returns:
             OrderedDict | None: {"sem_seg": {"mIoU": ..., "fwIoU": ..., "IoU-<class>": ..., "mACC":
-            ..., "pACC": ..., "ACC-<class>": ...}} in percent, NaN for a class without a true pixel,
-            on the main process; None on the others.
+            ..., "pACC": ..., "ACC-<class>": ...}} in percent, NaN for a class without a true pixel;
+            with ``seen`` also "mIoU_seen", "mIoU_unseen" and "mIoU_harmonic". None on all but the
+            main process.
         """
         parts = comm.gather((self._matrix, self._num_images))
         if not comm.is_main_process():
             return None
         matrix = sum(part[0] for part in parts)
         overall, iou, acc = segmentation_metrics(matrix)
+        if self.seen is not None:
+            overall |= seen_and_unseen(iou, self.seen)
         if self.output_dir:
             self._write(overall, iou, acc, matrix, sum(part[1] for part in parts))
         return OrderedDict(sem_seg=self._named(overall, iou, acc))
@@ -86,7 +93,7 @@ class SemSegEvaluator(DatasetEvaluator):
         metrics |= {f"IoU-{n}": float(v) for n, v in zip(self.class_names, iou, strict=True)}
         metrics |= {"mACC": overall["mACC"], "pACC": overall["pACC"]}
         metrics |= {f"ACC-{n}": float(v) for n, v in zip(self.class_names, acc, strict=True)}
-        return metrics
+        return {**metrics, **overall}
 
     def _write(self, overall, iou, acc, matrix, num_images):
         classes = {

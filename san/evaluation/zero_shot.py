@@ -14,6 +14,7 @@ from detectron2.utils import comm
 from san.errors import UserError
 from san.files import write_json, write_text
 
+from .metrics import class_flags, harmonic_mean
 from .report import markdown_table, overall_table, without_nan
 
 
@@ -40,7 +41,7 @@ class ZeroShotEvaluator(DatasetEvaluator):
         metadata = MetadataCatalog.get(dataset_name)
         self.class_names = list(metadata.thing_classes)
         self.groups = {
-            name: _flags(metadata, name, len(self.class_names))
+            name: class_flags(metadata, name, len(self.class_names))
             for name in ("seen", "novel")
             if name in metadata.as_dict()
         }
@@ -131,22 +132,6 @@ def accuracies(counts, seen=None, novel=None):
     return {name: float(value) for name, value in metrics.items()}
 
 
-def harmonic_mean(a, b):
-    """Harmonic mean of two floats >= 0, 0 where either is."""
-    return 0.0 if a + b == 0 else 2 * a * b / (a + b)
-
-
 def _percent(part, whole):
     with np.errstate(invalid="ignore", divide="ignore"):
         return 100 * np.float64(part) / np.float64(whole)
-
-
-def _flags(metadata, name, num_classes):
-    """(C,) bool of the metadata ``name``."""
-    flags = np.array(metadata.get(name), dtype=bool)
-    if len(flags) != num_classes:
-        raise UserError(
-            f"data set '{metadata.name}': its metadata '{name}' has {len(flags)} entries for "
-            f"{num_classes} class names; give one bool per class"
-        )
-    return flags

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from san.evaluation.metrics import count_confusion, segmentation_metrics
+from san.evaluation.metrics import count_confusion, seen_and_unseen, segmentation_metrics
 
 
 def test_count_confusion():
@@ -36,3 +36,11 @@ def test_class_predicted_but_absent_is_left_out():
 def test_nothing_labeled():
     overall, iou, acc = segmentation_metrics(np.zeros((3, 3), dtype=np.int64))
     assert all(math.isnan(value) for value in [*overall.values(), *iou, *acc])
+
+
+def test_seen_and_unseen_classes():
+    iou = np.array([60.0, 40.0, 20.0, np.nan])
+    metrics = seen_and_unseen(iou, np.array([True, True, False, False]))
+    assert metrics == {"mIoU_seen": 50.0, "mIoU_unseen": 20.0, "mIoU_harmonic": 2 * 1000 / 70}
+    none_unseen = seen_and_unseen(iou, np.ones(4, dtype=bool))
+    assert none_unseen["mIoU_seen"] == 40.0 and np.isnan(none_unseen["mIoU_unseen"])

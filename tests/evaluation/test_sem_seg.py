@@ -158,3 +158,24 @@ def test_two_processes_equal_one(tmp_path):
     assert shards[0][1] is None and shards[1][1]["sem_seg"] == pytest.approx(
         evaluator.evaluate()["sem_seg"], nan_ok=True
     )
+
+
+def test_seen_and_unseen_are_reported_where_the_metadata_tell(tmp_path):
+    records = write_dataset(tmp_path)
+    seen = [True, True, False, False, True, False]
+    MetadataCatalog.get(NAME).set(seen=seen)
+    evaluator = SemSegEvaluator(NAME, tmp_path / "out")
+    evaluator.process(records, [{"sem_seg": random_scores(r)} for r in records])
+    metrics = evaluator.evaluate()["sem_seg"]
+    of_class = [metrics[f"IoU-{name}"] for name in CLASSES]
+    assert metrics["mIoU_seen"] == pytest.approx(np.mean(of_class[:2]))
+    assert metrics["mIoU_unseen"] == pytest.approx(np.mean(of_class[2:4]))
+    table = (tmp_path / "out" / "sem_seg_evaluation.md").read_text()
+    assert "mIoU_seen | mIoU_unseen | mIoU_harmonic |" in table.splitlines()[0]
+
+
+def test_seen_of_another_length_is_refused(tmp_path):
+    write_dataset(tmp_path)
+    MetadataCatalog.get(NAME).set(seen=[True])
+    with pytest.raises(UserError, match=r"metadata 'seen' has 1 entries for 6 class names"):
+        SemSegEvaluator(NAME)

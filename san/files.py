@@ -29,7 +29,9 @@ def atomic_path(path, durable=False):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.open("wb").close()  # an OSError here, where torch.save has errors of its own
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # safetensors makes a file anew, for its owner alone
         if durable:
             _sync(temporary, os.O_RDWR)
         os.replace(temporary, path)

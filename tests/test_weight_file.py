@@ -2,6 +2,8 @@
 
 import zipfile
 
+import os
+
 import pytest
 import torch
 
@@ -115,3 +117,11 @@ def test_content_that_is_no_checkpoint_is_told(tmp_path, content, message):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(UserError, match=message):
         read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_can_be_read_by_whom_other_files_can_be(tmp_path, suffix):
+    (tmp_path / "other").touch()
+    save_weights(tmp_path / f"w{suffix}", WEIGHTS, {})
+    modes = {os.stat(tmp_path / name).st_mode for name in ("other", f"w{suffix}")}
+    assert len(modes) == 1

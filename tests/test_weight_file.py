@@ -1,8 +1,7 @@
 """Reading files that are not what they should be, and writing all or nothing."""
 
-import zipfile
-
 import os
+import zipfile
 
 import pytest
 import torch

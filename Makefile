@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 VENV ?= $(or $(VIRTUAL_ENV),.venv)
-PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=loadfile
+PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check

@@ -15,6 +15,7 @@ import san
 COMMANDS = {
     "segment": ("san.segment", "segment images by the words of a vocabulary"),
     "convert-weights": ("san.convert", "convert weights from and to the official SAN's names"),
+    "datasets": ("san.commands.datasets", "prepare the data sets of training and evaluation"),
 }
 
 

@@ -1,0 +1,65 @@
+"""``san datasets prepare``: from the archives that each data set's authors publish to the files
+that training and evaluation read.
+
+Nothing heavy is imported before an action runs, so help and errors come at once.
+"""
+
+from pathlib import Path
+
+from san.errors import exit_on_user_error
+
+
+def add_arguments(parser):
+    """Declare the actions, each with its own arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (summary, declare, run) in ACTIONS.items():
+        action = actions.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
+        declare(action)
+        action.set_defaults(run=run)
+
+
+@exit_on_user_error
+def main(args):
+    """Run one action -> exit status: 0, 1 if files failed, 2 for a wrong set-up."""
+    return args.run(args)
+
+
+def add_prepare_arguments(parser):
+    """Arguments of ``prepare``, without the names of the data sets."""
+    parser.add_argument(
+        "--root",
+        type=Path,
+        help="folder of all data sets (default: $DETECTRON2_DATASETS, else datasets)",
+    )
+    parser.add_argument(
+        "--archives",
+        type=Path,
+        metavar="DIR",
+        help="folder with the downloaded archives or what was unpacked from them (default: ROOT)",
+    )
+    parser.add_argument(
+        "--num-workers", type=int, metavar="N", help="processes (default: one per core)"
+    )
+
+
+def _add_prepare_names(parser):
+    parser.add_argument("names", nargs="+", metavar="NAME", help="data sets, or all")
+    add_prepare_arguments(parser)
+
+
+def _prepare(args):
+    from san.data.prepare import prepare
+
+    return prepare(args.names, args.root, args.archives, args.num_workers)
+
+
+# name: (what it does, declares its arguments, runs it)
+ACTIONS = {
+    "prepare": (
+        "make the files that data sets are read from, out of their published archives",
+        _add_prepare_names,
+        _prepare,
+    ),
+}

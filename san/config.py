@@ -117,6 +117,9 @@ def _san_keys():
     node.CLIP_FROZEN_EXCLUDE = ["positional_embedding"]
     # Parts of parameter names that are trained in the deeper blocks ("all": everything)
     node.CLIP_DEEPER_FROZEN_EXCLUDE = []
+    # How CLIP tells what a mask shows: "attn_bias", [SLS] tokens in its deeper blocks under biases,
+    # or "mask_pooling", the average of its output over the mask
+    node.RECOGNITION = "attn_bias"
     # [SLS] tokens attend to image tokens alone: always so here, in the numbers of either setting
     node.REC_CROSS_ATTN = False
     # Attention bias from the side adapter's grid to CLIP's: "max", "avg", "bilinear", "bicubic" or

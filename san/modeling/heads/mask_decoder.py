@@ -18,7 +18,7 @@ class MaskDecoder(nn.Module):
     Args:
         in_channels (int): S.
         embed_channels, mlp_channels, mlp_num_layers (int): C, K, and depth of the MLPs.
-        num_heads, num_layers (int): n and l, attention biases per query.
+        num_heads, num_layers (int): n and l, attention biases per query; n = 0: none are made.
         rescale_bias (bool): learn one scale and one offset for all biases.
     """
 
@@ -38,9 +38,10 @@ class MaskDecoder(nn.Module):
         sizes = in_channels, mlp_channels
         self.query_mlp = MLP(*sizes, embed_channels, mlp_num_layers)
         self.pixel_mlp = MLP(*sizes, embed_channels, mlp_num_layers, dense=True)
-        attn_channels = embed_channels * num_heads * num_layers
-        self.attn_mlp = MLP(*sizes, attn_channels, mlp_num_layers, dense=True)
-        self.bias_scale = nn.Linear(1, 1) if rescale_bias else None
+        if num_heads:
+            attn_channels = embed_channels * num_heads * num_layers
+            self.attn_mlp = MLP(*sizes, attn_channels, mlp_num_layers, dense=True)
+            self.bias_scale = nn.Linear(1, 1) if rescale_bias else None
 
     def forward(self, queries, pixels):
         """Decode.
@@ -50,12 +51,14 @@ class MaskDecoder(nn.Module):
             pixels (Tensor): (B, S, h, w).
 
         Returns:
-            mask_logits (B, Q, h, w), attn_bias (B, l, n, Q, h, w).
+            mask_logits (B, Q, h, w), attn_bias (B, l, n, Q, h, w) or None.
         """
         queries = self.query_mlp(queries)  # (B, Q, C)
         grid = pixels.shape[-2:]
         embeds = self.pixel_mlp(pixels).flatten(2)  # (B, C, h * w)
         mask_logits = (queries @ embeds).unflatten(2, grid)
+        if not self.num_heads:
+            return mask_logits, None
         return mask_logits, self._attn_bias(queries, pixels).unflatten(-1, grid)
 
     def _attn_bias(self, queries, pixels):

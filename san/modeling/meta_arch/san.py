@@ -29,7 +29,7 @@ class SAN(OpenVocabSegmentor):
         clip (ClipViT): shallow part of CLIP.
         side_adapter (SideAdapterNetwork)
         mask_decoder (MaskDecoder)
-        mask_recognition (MaskRecognition): deep part of CLIP.
+        mask_recognition (MaskRecognition | MaskPooling): deep part of CLIP.
         text_classifier (TextClassifier): with a no-object embedding.
         criterion (SetCriterion)
         clip_activation (str): "quick_gelu" or "gelu", what the CLIP towers were built with.
@@ -111,10 +111,9 @@ class SAN(OpenVocabSegmentor):
         queries, pixels = self.side_adapter(image, features.maps)
         levels = queries.shape[:2]  # (T, B)
         mask_logits, attn_bias = self.mask_decoder(queries.flatten(0, 1), pixels.flatten(0, 1))
-        mask_embeds = self.mask_recognition(
-            features.tokens, features.grid_size, attn_bias.unflatten(0, levels)
-        )
-        return mask_logits.unflatten(0, levels), mask_embeds
+        mask_logits = mask_logits.unflatten(0, levels)
+        guide = mask_logits if attn_bias is None else attn_bias.unflatten(0, levels)
+        return mask_logits, self.mask_recognition(features.tokens, features.grid_size, guide)
 
     def _clip_input(self, image):
         if self.clip_input_scale == 1:

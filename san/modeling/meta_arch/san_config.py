@@ -9,6 +9,7 @@ from ..backbone.clip_vit import ClipViT, deep_part, freeze
 from ..backbone.side_adapter import SideAdapterNetwork
 from ..criterion import SetCriterion
 from ..heads.mask_decoder import MaskDecoder
+from ..heads.mask_pooling import MaskPooling
 from ..heads.mask_recognition import POOLS, SLS_FORMATS, MaskRecognition
 from ..text.classifier import TextClassifier
 from ..text.templates import get_templates
@@ -56,6 +57,7 @@ def _check(cfg):
     _one_of("MODEL.SIDE_ADAPTER.NAME", side.NAME, ["RegionwiseSideAdapterNetwork"])
     _one_of("MODEL.SIDE_ADAPTER.FUSION_TYPE", side.FUSION_TYPE, ["add"])
     _one_of("MODEL.SIDE_ADAPTER.PRETRAINED", side.PRETRAINED, [False])
+    _one_of("MODEL.SAN.RECOGNITION", san.RECOGNITION, ["attn_bias", "mask_pooling"])
     _one_of("MODEL.SAN.SOS_TOKEN_FORMAT", san.SOS_TOKEN_FORMAT, SLS_FORMATS)
     _one_of("MODEL.SAN.REC_DOWNSAMPLE_METHOD", san.REC_DOWNSAMPLE_METHOD, POOLS)
     if san.CLIP_RESOLUTION <= 0:
@@ -84,6 +86,10 @@ def _num_shallow(node, visual):
 def _build_recognition(cfg, visual):
     node, bias = cfg.MODEL.SAN, cfg.MODEL.SIDE_ADAPTER.ATTN_BIAS
     blocks, ln_post, proj = deep_part(visual, node.FEATURE_LAST_LAYER_IDX)
+    if node.RECOGNITION == "mask_pooling":
+        recognition = MaskPooling(blocks=blocks, ln_post=ln_post, proj=proj)
+        freeze(recognition, node.CLIP_DEEPER_FROZEN_EXCLUDE)
+        return recognition
     recognition = MaskRecognition(
         blocks=blocks,
         ln_post=ln_post,
@@ -117,7 +123,7 @@ def _build_side_adapter(cfg, clip_width):
         embed_channels=bias.EMBED_CHANNELS,
         mlp_channels=bias.MLP_CHANNELS,
         mlp_num_layers=bias.MLP_NUM_LAYERS,
-        num_heads=bias.NUM_HEADS,
+        num_heads=bias.NUM_HEADS if cfg.MODEL.SAN.RECOGNITION == "attn_bias" else 0,
         num_layers=bias.NUM_LAYERS,
         rescale_bias=bias.RESCALE_ATTN_BIAS,
     )

@@ -20,7 +20,7 @@ from detectron2.structures import Instances
 from san.errors import UserError
 from san.image_io import read_image
 
-from .datasets import load_label_map
+from .datasets import load_labels
 
 IMAGE_PADDING = 128  # grey level of the published training, before normalization
 
@@ -68,7 +68,7 @@ class TrainDatasetMapper:
         """
         metadata = MetadataCatalog.get(record["meta"]["dataset_name"])
         image = read_image(record["file_name"])  # (height, width, 3)
-        labels = load_label_map(record["sem_seg_file_name"])  # (height, width)
+        labels = load_labels(record, metadata)  # (height, width)
         check_labels(record, labels, image.shape[:2], metadata)
 
         # As double, Detectron2 resizes labels with torch's "nearest", as the published training

@@ -9,7 +9,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
 from san.data.dataset_mapper import check_labels
-from san.data.datasets import load_label_map
+from san.data.datasets import load_labels
 from san.files import write_json, write_text
 
 from .metrics import class_flags, count_confusion, seen_and_unseen, segmentation_metrics
@@ -61,7 +61,7 @@ class SemSegEvaluator(DatasetEvaluator):
         num_classes = len(self.class_names)
         for record, output in zip(inputs, outputs, strict=True):
             predicted = _label_map(output)  # (H, W)
-            target = load_label_map(record["sem_seg_file_name"])  # (H, W)
+            target = load_labels(record, self.metadata)  # (H, W)
             check_labels(record, target, predicted.shape, self.metadata)
             target[target == self.metadata.ignore_label] = num_classes
             predicted = np.where(predicted < 0, num_classes, predicted)

@@ -3,7 +3,7 @@
 from .builtin import DATASETS, SemSegDataset, datasets_root
 from .captions import register_captions_jsonl
 from .categories import read_categories
-from .files import load_label_map
+from .files import load_label_map, load_labels
 from .shapescenes import SHAPESCENES
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "SemSegDataset",
     "datasets_root",
     "load_label_map",
+    "load_labels",
     "read_categories",
     "register_captions_jsonl",
 ]

@@ -9,6 +9,22 @@ from san.errors import UserError
 _LABEL_MODES = ("L", "P", "I;16", "I;16B", "I")
 
 
+def load_labels(record, metadata):
+    """Read the label map of a data set record, whatever form it has on disk.
+
+    Args:
+        record (dict): as the data set is registered; "sem_seg_file_name" is the label map or, where
+            the metadata have a reader, what that reads it from.
+        metadata: may have ``label_reader``, a callable record -> (H, W) int64 of class ids.
+    Returns:
+        (H, W) int64 array: ids of the data set's classes and its ignore label.
+    Raises:
+        UserError: the file is missing or damaged, or the reader finds a fault in it.
+    """
+    reader = metadata.get("label_reader")
+    return reader(record) if reader else load_label_map(record["sem_seg_file_name"])
+
+
 def load_label_map(path):
     """Read a label map with the ids that the file holds.
 

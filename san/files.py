@@ -1,12 +1,15 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and their digests."""
 
 import contextlib
+import hashlib
 import json
 import os
 import uuid
 from pathlib import Path
 
 from san.errors import UserError
+
+_CHUNK = 1 << 20  # bytes
 
 
 @contextlib.contextmanager
@@ -61,6 +64,15 @@ def write_text(path, text):
 def write_json(path, value):
     """Write ``value`` as standard JSON, whole or not at all; a NaN in it is a ValueError."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def file_sha256(path):
+    """Hexadecimal SHA-256 digest of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _sync(path, flags):

@@ -3,7 +3,6 @@
 Importing this module registers the prefix with Detectron2's PathManager.
 """
 
-import hashlib
 import http.client
 import logging
 import os
@@ -17,6 +16,7 @@ from iopath.common.file_io import file_lock
 from tqdm import tqdm
 
 from san.errors import UserError
+from san.files import file_sha256
 
 ATTEMPTS = 5  # connections per download; each goes on where the one before broke
 PAUSE = 1  # seconds before the second connection, twice that before the third, and so on
@@ -117,7 +117,7 @@ def _problem(path, entry):
     size = path.stat().st_size
     if size != entry.size:
         return f"has {size} bytes, and {entry.file} has {entry.size}"
-    digest = _sha256(path)
+    digest = file_sha256(path)
     if digest != entry.sha256:
         return f"has the SHA-256 digest {digest}, and {entry.file} has {entry.sha256}"
     return None
@@ -177,14 +177,6 @@ def _download_rest(entry, part):
                 bar.update(len(chunk))
             if file.tell() < entry.size:
                 raise ConnectionError(f"closed after {file.tell()} of {entry.size} bytes")
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class _SanHandler(PathHandler):

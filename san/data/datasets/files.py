@@ -9,23 +9,27 @@ from san.errors import UserError
 _LABEL_MODES = ("L", "P", "I;16", "I;16B", "I")
 
 
-def load_labels(record, metadata):
+def load_labels(record, metadata, dtype=np.int64):
     """Read the label map of a data set record, whatever form it has on disk.
 
     Args:
         record (dict): as the data set is registered; "sem_seg_file_name" is the label map or, where
             the metadata have a reader, what that reads it from.
         metadata: may have ``label_reader``, a callable record -> (H, W) int64 of class ids.
+        dtype (type | None): of the array; None: what comes without a copy.
     Returns:
-        (H, W) int64 array: ids of the data set's classes and its ignore label.
+        (H, W) integer array: ids of the data set's classes and its ignore label.
     Raises:
         UserError: the file is missing or damaged, or the reader finds a fault in it.
     """
     reader = metadata.get("label_reader")
-    return reader(record) if reader else load_label_map(record["sem_seg_file_name"])
+    if reader is None:
+        return load_label_map(record["sem_seg_file_name"], dtype)
+    labels = reader(record)
+    return labels if dtype is None else labels.astype(dtype, copy=False)
 
 
-def load_label_map(path):
+def load_label_map(path, dtype=np.int64):
     """Read a label map with the ids that the file holds.
 
     Detectron2's ``read_image`` is no help here: asked for mode "L" it clips 16-bit ids.
@@ -33,8 +37,9 @@ def load_label_map(path):
 
     Args:
         path (str): PNG or TIFF, 8 or 16 bit, one channel; of a palette image the indices count.
+        dtype (type | None): of the array; None: the file's own, in an array not to be written to.
     Returns:
-        (H, W) int64 array.
+        (H, W) integer array.
     Raises:
         UserError: the file is missing, truncated, or has several channels (a color picture).
     """
@@ -52,4 +57,4 @@ def load_label_map(path):
             f"{path}: a label map has one channel of integers, but this file has Pillow mode "
             f"'{mode}'; save the class ids themselves as an 8-bit or 16-bit PNG or TIFF"
         )
-    return labels.astype(np.int64)
+    return labels if dtype is None else labels.astype(dtype)

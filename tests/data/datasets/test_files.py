@@ -25,6 +25,9 @@ def test_label_map_keeps_the_ids(tmp_path, name, ids):
     labels = load_label_map(tmp_path / name)
     assert labels.dtype == np.int64
     np.testing.assert_array_equal(labels, ids)
+    as_stored = load_label_map(tmp_path / name, dtype=None)
+    assert as_stored.dtype == ids.dtype
+    np.testing.assert_array_equal(as_stored, ids)
 
 
 def test_big_endian_tiff(tmp_path):

@@ -9,7 +9,8 @@ Q queries, C classes, (h, w) grid of the masks, (H, W) output.
 from typing import NamedTuple
 
 import torch
-from torch.nn import functional as F
+
+from .tiles import interpolation_weights, resize_rows, tiles
 
 NONE = -1  # label of "none of these"
 _TILE = {"cpu": 64, "cuda": 512}  # side of a tile in pixels: fits the cache, or fills the device
@@ -28,16 +29,10 @@ class Resize(NamedTuple):
         Returns:
             (H, h) and (W, w) float32 on the CPU: output = rows @ masks @ columns.T.
         """
-        return tuple(_axis_weights(*axis) for axis in zip(grid_size, *self, strict=True))
-
-
-def _axis_weights(length, padded, kept, out):
-    """(out, length): PyTorch's own weights, read off by resizing the unit vectors."""
-    unit = torch.eye(length)[None]  # (1, channels = length, length)
-    unit = F.interpolate(unit, size=padded, mode="linear", align_corners=False)[..., :kept]
-    if out != kept:
-        unit = F.interpolate(unit, size=out, mode="linear", align_corners=False)
-    return unit[0].T.contiguous()
+        return tuple(
+            resize_rows(interpolation_weights(length, padded, kept), out)
+            for length, padded, kept, out in zip(grid_size, *self, strict=True)
+        )
 
 
 def semantic_scores(mask_logits, class_probs, resize):
@@ -101,26 +96,7 @@ def _best_class(probs, masks):
 
 def _tiles(mask_logits, resize):
     """Yield (rows, columns, masks): slices of the output, and probabilities (Q, rows, columns)."""
-    mask_logits = mask_logits.float()
     side = _TILE.get(mask_logits.device.type, 512)
-    row_weights, column_weights = resize.weights(mask_logits.shape[-2:])
-    bands = _cut(row_weights, side, mask_logits.device)
-    for columns, used_columns, weights in _cut(column_weights, side, mask_logits.device):
-        strip = mask_logits[..., used_columns] @ weights.T  # (Q, h, columns)
-        for rows, used_rows, weights_of_rows in bands:
-            yield rows, columns, (weights_of_rows @ strip[:, used_rows]).sigmoid()
-
-
-def _cut(weights, side, device):
-    """Cut weights (n, length) into bands of ``side`` rows.
-
-    Returns:
-        list of (slice of n, slice of the length that the band uses, weights (side, used)).
-    """
-    bands = []
-    for start in range(0, len(weights), side):
-        rows = slice(start, min(start + side, len(weights)))
-        used = weights[rows].any(dim=0).nonzero()
-        used = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append((rows, used, weights[rows, used].to(device)))
-    return bands
+    weights = resize.weights(mask_logits.shape[-2:])
+    for rows, columns, values in tiles(mask_logits, *weights, side):
+        yield rows, columns, values.sigmoid()

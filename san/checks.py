@@ -7,6 +7,7 @@ from detectron2.data import MetadataCatalog
 from san.data.build import get_records
 from san.data.tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, task_of
 from san.errors import UserError
+from san.protocol import load_protocol
 
 # INPUT.DATASET_MAPPER_NAME that CLIP trains with, and the tasks that it can be evaluated on; all
 # other meta-architectures are segmentors
@@ -51,5 +52,11 @@ def check_test_datasets(cfg):
                 f"MODEL.META_ARCHITECTURE '{model}' cannot be evaluated on; it can on "
                 f"{' and '.join(TASKS[task].title for task in tasks)}"
             )
+        if cfg.TEST.PROTOCOL and model != "CLIP":
+            load_protocol(cfg.TEST.PROTOCOL, name)
     if cfg.TEST.AUG.ENABLED and model == "CLIP":
         raise UserError("TEST.AUG.ENABLED is True, but there is no test-time augmentation for CLIP")
+    if cfg.TEST.PROTOCOL and model == "CLIP":
+        raise UserError(
+            f"TEST.PROTOCOL is '{cfg.TEST.PROTOCOL}', but CLIP's own evaluation has none"
+        )

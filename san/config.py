@@ -27,6 +27,9 @@ def add_san_config(cfg):
     cfg.MODEL.SAN = _san_keys()
     cfg.MODEL.SIDE_ADAPTER = _side_adapter_keys()
     _add_clip_training_keys(cfg)
+    # How DATASETS.TEST is evaluated: "": INPUT's sizes and the data sets' own names; else a folder
+    # of configs/protocols ("san", "sclip", "maskclip", "common") or one of one's own
+    cfg.TEST.PROTOCOL = ""
     # Attention is always the fused one of PyTorch; kept because published files may set it
     cfg.MODEL.FLASH = False
     cfg.WANDB = CN()

@@ -13,6 +13,7 @@ from detectron2.data import (
 from detectron2.utils import comm
 
 from san.errors import UserError
+from san.protocol import load_protocol
 
 from .caption_mapper import CaptionMapper, ClipTestMapper
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
@@ -97,16 +98,17 @@ def build_test_loader(cfg, dataset_name):
     """Evaluation loader over one data set, each process a contiguous part of it.
 
     Args:
-        cfg: INPUT, DATALOADER.NUM_WORKERS, SOLVER.TEST_IMS_PER_BATCH (images per process).
+        cfg: INPUT, TEST.PROTOCOL, DATALOADER.NUM_WORKERS, SOLVER.TEST_IMS_PER_BATCH (images per
+            process).
         dataset_name (str): registered name.
     Returns:
         TestLoader
     Raises:
-        UserError: unknown or missing data set.
+        UserError: unknown or missing data set, a protocol that does not fit it.
     """
     loader = build_detection_test_loader(
         get_records([dataset_name], "DATASETS.TEST"),
-        mapper=CatchUserError(_test_mapper(cfg, task_of(dataset_name))),
+        mapper=CatchUserError(_test_mapper(cfg, dataset_name)),
         batch_size=cfg.SOLVER.TEST_IMS_PER_BATCH,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
     )
@@ -133,9 +135,11 @@ class TestLoader:
         return map(raise_user_error, self.loader)
 
 
-def _test_mapper(cfg, task):
+def _test_mapper(cfg, dataset_name):
+    task = task_of(dataset_name)
     if task == SEM_SEG:
-        return TestDatasetMapper(cfg)
+        name = cfg.TEST.PROTOCOL
+        return TestDatasetMapper(cfg, load_protocol(name, dataset_name) if name else None)
     return ClipTestMapper(cfg, output="class_logits" if task == ZERO_SHOT else "embeddings")
 
 

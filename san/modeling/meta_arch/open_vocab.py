@@ -7,7 +7,8 @@ from torch import nn
 
 from san.errors import UserError
 
-from ..text.vocabulary import normalize_vocabulary
+from ..text.templates import get_templates
+from ..text.vocabulary import Vocabulary, normalize_vocabulary
 
 OUTPUTS = ("sem_seg", "label_map")
 
@@ -46,19 +47,22 @@ class OpenVocabSegmentor(nn.Module):
     def embed_text(self, batched_inputs):
         """TextEmbeddings of each image's vocabulary; one object where images share it."""
         embeddings = {}
-        vocabularies = [self.vocabulary_of(x) for x in batched_inputs]
-        for vocabulary in vocabularies:
-            if vocabulary not in embeddings:
-                embeddings[vocabulary] = self.text_classifier(vocabulary)
-        return [embeddings[vocabulary] for vocabulary in vocabularies]
+        keys = [(self.vocabulary_of(x), self.templates_of(x)) for x in batched_inputs]
+        for vocabulary, templates in keys:
+            if (vocabulary, templates) not in embeddings:
+                embeddings[vocabulary, templates] = self.text_classifier(vocabulary, templates)
+        return [embeddings[key] for key in keys]
 
     @staticmethod
     def vocabulary_of(inputs):
         """The classes of one input, each a tuple of synonyms.
 
-        ``vocabulary`` is checked and split into synonyms; class names of a registered data set are
-        phrases taken whole, as published.
+        ``vocabulary`` is checked and split into synonyms, unless it is a `Vocabulary`, which was
+        checked when it was made; class names of a registered data set are phrases taken whole, as
+        published.
         """
+        if isinstance(inputs.get("vocabulary"), Vocabulary):
+            return inputs["vocabulary"].classes
         if "vocabulary" in inputs:
             return normalize_vocabulary(inputs["vocabulary"])
         if "dataset_name" not in inputs.get("meta", {}):
@@ -70,6 +74,15 @@ class OpenVocabSegmentor(nn.Module):
         if not names:
             raise UserError(f"data set {metadata.name!r} has no class names in its metadata")
         return tuple((name.strip(),) for name in names)
+
+    @staticmethod
+    def templates_of(inputs):
+        """Prompts of one input: its `Vocabulary`'s, else its protocol's; None: the model's own."""
+        for source in (inputs.get("vocabulary"), inputs.get("protocol")):
+            templates = getattr(source, "templates", None)
+            if templates is not None:
+                return get_templates(templates) if isinstance(templates, str) else templates
+        return None
 
     @staticmethod
     def output_of(inputs):

@@ -63,11 +63,12 @@ class TextClassifier(nn.Module):
         )
         self._cache, self._cache_key = {}, None
 
-    def forward(self, vocabulary):
+    def forward(self, vocabulary, templates=None):
         """Embed a vocabulary.
 
         Args:
             vocabulary (sequence[sequence[str]]): for each class, in order, its synonyms.
+            templates (sequence[str] | None): each with one "{}"; None: those of the model.
 
         Returns:
             TextEmbeddings
@@ -76,7 +77,7 @@ class TextClassifier(nn.Module):
             UserError: a word too long for the text tower's context.
         """
         words = [word for synonyms in vocabulary for word in synonyms]
-        embeds = self.embed_words(words)  # (W, D)
+        embeds = self.embed_words(words, templates)  # (W, D)
         if self.no_object_embed is not None:
             embeds = torch.cat([embeds, F.normalize(self.no_object_embed.float(), dim=-1)])
         if len(words) == len(vocabulary):
@@ -87,17 +88,19 @@ class TextClassifier(nn.Module):
 
     @torch.inference_mode(False)  # what is kept must be of use in training, too
     @torch.no_grad()
-    def embed_words(self, words):
+    def embed_words(self, words, templates=None):
         """words -> (W, D): the normalized mean over templates of normalized embeddings."""
         self._drop_stale_cache()
-        new = [word for word in dict.fromkeys(words) if word not in self._cache]
+        templates = self.templates if templates is None else tuple(templates)
+        new = [word for word in dict.fromkeys(words) if (templates, word) not in self._cache]
         if new:
-            self._check_length(new)
+            self._check_length(new, templates)
             with torch.autocast(self.logit_scale.device.type, enabled=False):
-                embeds = self._embed_prompts([t.format(w) for w in new for t in self.templates])
+                embeds = self._embed_prompts([t.format(w) for w in new for t in templates])
             embeds = embeds.unflatten(0, (len(new), -1)).mean(dim=1)  # (W, templates, D) -> (W, D)
-            self._cache.update(zip(new, F.normalize(embeds, dim=-1), strict=True))
-        return torch.stack([self._cache[word] for word in words])
+            embeds = F.normalize(embeds, dim=-1)
+            self._cache.update(zip([(templates, word) for word in new], embeds, strict=True))
+        return torch.stack([self._cache[templates, word] for word in words])
 
     def _embed_prompts(self, prompts):
         """prompts -> (N, D) float32, unit norm; prompts of like length are computed together."""
@@ -107,9 +110,9 @@ class TextClassifier(nn.Module):
         embeds = torch.cat([self.text_encoder(part) for part in tokens.split(_PROMPTS_PER_BATCH)])
         return F.normalize(embeds.float(), dim=-1)[order.argsort()]
 
-    def _check_length(self, words):
+    def _check_length(self, words, templates):
         limit = self.tokenizer.context_length - 2  # start and end of text
-        longest = max(len(self.tokenizer.encode(t.format(""))) for t in self.templates)
+        longest = max(len(self.tokenizer.encode(t.format(""))) for t in templates)
         for word in words:
             length = len(self.tokenizer.encode(word))
             if length > limit - longest:
@@ -120,8 +123,7 @@ class TextClassifier(nn.Module):
 
     def _drop_stale_cache(self):
         """A parameter's version counts its changes in place; a move gives it new memory."""
-        key = [self.templates]
-        key += [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
+        key = [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
         if key != self._cache_key or len(self._cache) > _MAX_CACHED_WORDS:
             self._cache, self._cache_key = {}, key
 

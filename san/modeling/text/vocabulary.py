@@ -13,12 +13,13 @@ from san.modeling.text.vocabulary_file import read_vocabulary_file
 MAX_CLASSES = 65535  # label files are 16-bit, and 65535 stands for "none" in them
 
 
-def normalize_vocabulary(words):
+def normalize_vocabulary(words, allow_duplicates=False):
     """Check a vocabulary and give each class its synonyms.
 
     Args:
         words: sequence with one entry per class: a string, in which ``|`` separates synonyms
             ("sofa|couch"), or a sequence of synonyms, each taken whole.
+        allow_duplicates (bool): a word may stand in several classes, as in some published lists.
 
     Returns:
         tuple with one tuple of phrases per class, in the caller's order; spelling and case are
@@ -37,7 +38,8 @@ def normalize_vocabulary(words):
         raise UserError("the vocabulary is empty: name at least one class")
     if len(classes) > MAX_CLASSES:
         raise UserError(f"the vocabulary has {len(classes)} classes: at most {MAX_CLASSES} fit")
-    _refuse_duplicates(classes)
+    if not allow_duplicates:
+        _refuse_duplicates(classes)
     return classes
 
 
@@ -93,7 +95,15 @@ class Vocabulary:
     templates: tuple[str, ...] | str | None = None
 
     @classmethod
-    def from_words(cls, words, colors=None, ids=None, background_threshold=None, templates=None):
+    def from_words(
+        cls,
+        words,
+        colors=None,
+        ids=None,
+        background_threshold=None,
+        templates=None,
+        allow_duplicates=False,
+    ):
         """Build a vocabulary, checking everything.
 
         Args:
@@ -101,11 +111,12 @@ class Vocabulary:
             colors: per class "#rrggbb", [red, green, blue] in 0..255, or None for the palette.
             ids: per class a number from 0, or None for its position.
             background_threshold, templates: as the attributes.
+            allow_duplicates: as in `normalize_vocabulary`.
 
         Raises:
             UserError: names the value at fault and the fix.
         """
-        synonyms = normalize_vocabulary(words)
+        synonyms = normalize_vocabulary(words, allow_duplicates)
         names = tuple(phrases[0] for phrases in synonyms)
         unset = [None] * len(names)
         return cls(
@@ -118,7 +129,7 @@ class Vocabulary:
         )
 
     @classmethod
-    def from_file(cls, path):
+    def from_file(cls, path, allow_duplicates=False):
         """Read a vocabulary file, as `san.modeling.text.vocabulary_file` describes it.
 
         Raises:
@@ -127,7 +138,7 @@ class Vocabulary:
         """
         fields = read_vocabulary_file(path)
         try:
-            return cls.from_words(**fields)
+            return cls.from_words(**fields, allow_duplicates=allow_duplicates)
         except UserError as error:
             raise UserError(f"vocabulary file {path}: {error}") from None
 

@@ -109,6 +109,7 @@ def test_template_sets():
     assert {name: len(get_templates(name)) for name in TEMPLATES} == {
         "vild": 14,
         "imagenet": 80,
+        "maskclip": 85,
         "photo": 1,
         "identity": 1,
     }

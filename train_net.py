@@ -19,47 +19,19 @@ warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarn
 # and open_clip gathers embeddings over processes by a function with a newer name
 warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather", FutureWarning)
 
-from detectron2.engine import default_argument_parser, default_setup
-from detectron2.evaluation import verify_results
-from detectron2.utils import comm
-from detectron2.utils.logger import setup_logger
+from detectron2.engine import default_argument_parser
 
-from san.checkpoint import Checkpointer
-from san.checks import check_test_datasets
 from san.config import find_config, load_config
 from san.engine import Trainer
 from san.errors import UserError, exit_on_user_error
-from san.launch import available_device, launch
-
-
-def setup(args, cfg):
-    """Finish the config of this process, and set up its loggers and random numbers."""
-    device = cfg.MODEL.DEVICE
-    cfg.MODEL.DEVICE = available_device(device)
-    cfg.freeze()
-    default_setup(cfg, args)
-    logger = setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="san")
-    if device != cfg.MODEL.DEVICE:
-        logger.warning("MODEL.DEVICE is %s, but PyTorch sees no GPU: running on the CPU", device)
-
-
-def evaluate(cfg, resume):
-    """Evaluate MODEL.WEIGHTS, or the newest checkpoint of OUTPUT_DIR, on all of DATASETS.TEST."""
-    check_test_datasets(cfg)
-    model = Trainer.build_model(cfg)
-    Checkpointer(model, cfg.OUTPUT_DIR).resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
-    results = Trainer.test(cfg, model)
-    if cfg.TEST.AUG.ENABLED:
-        results.update(Trainer.test_with_tta(cfg, model))
-    if comm.is_main_process():
-        verify_results(cfg, results)
+from san.launch import launch, setup
 
 
 def run(args, cfg):
     """What every process does."""
     setup(args, cfg)
     if args.eval_only:
-        evaluate(cfg, args.resume)
+        Trainer.evaluate(cfg, args.resume)
         return
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)

@@ -15,6 +15,7 @@ from detectron2.engine import (
     create_ddp_model,
     hooks,
 )
+from detectron2.evaluation import verify_results
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
@@ -30,8 +31,9 @@ from san.evaluation import (
     SemSegEvaluator,
     ZeroShotEvaluator,
 )
-from san.evaluation.report import METRICS, overall_table, without_nan
-from san.files import write_json, write_text
+from san.evaluation.card import describe_weights, write_card
+from san.evaluation.cost import Measured, largest_memory
+from san.evaluation.report import METRICS, write_results
 from san.hooks import (
     ClampLogitScale,
     EvalHook,
@@ -109,7 +111,8 @@ class Trainer(DefaultTrainer):
 
     def _evaluate(self):
         """Results for the writers: overall metrics without those of every class, without NaN."""
-        self._last_eval_results = self.test(self.cfg, self.model)
+        weights = f"training, {self.iter + 1} iterations"
+        self._last_eval_results = self.test(self.cfg, self.model, weights)
         results = flatten_results_dict(self._last_eval_results)
         names = {name for names in METRICS.values() for name in names}
         overall = {k: v for k, v in results.items() if k.rsplit("/", 1)[-1] in names}
@@ -199,46 +202,65 @@ class Trainer(DefaultTrainer):
         return EVALUATORS[task_of(dataset_name)](dataset_name, output_dir)
 
     @classmethod
-    def test(cls, cfg, model, folder="inference"):
+    def test(cls, cfg, model, weights="", folder="inference"):
         """Evaluate on all of DATASETS.TEST.
 
         Args:
             cfg, model: the model has its weights already.
-            folder (str): below OUTPUT_DIR, for ``results.md``, ``results.json`` and the reports of
-                each data set.
+            weights (str): where they came from, for the card.
+            folder (str): below OUTPUT_DIR, for ``results.md``, ``results.json``, the card
+                (`san.evaluation.card`) and the reports of each data set.
 
         Returns:
             dict: data set -> {kind of result, as "sem_seg": metrics}, without the data set where
             there is but one; empty on all but the main process.
         """
         names = cfg.DATASETS.TEST
-        evaluators = [cls.build_evaluator(cfg, name, folder) for name in names]
+        evaluators = [Measured(cls.build_evaluator(cfg, name, folder)) for name in names]
         results = super().test(cfg, model, evaluators)
+        memory = largest_memory()
         if comm.is_main_process() and names:
             by_name = results if len(names) > 1 else {names[0]: results}
-            _report(Path(cfg.OUTPUT_DIR) / folder, by_name)
+            folder = Path(cfg.OUTPUT_DIR) / folder
+            write_results(folder, by_name)
+            origin = describe_weights(_without_wrappers(model), weights)
+            write_card(folder, cfg, by_name, evaluators, origin, memory)
         return results
 
     @classmethod
-    def test_with_tta(cls, cfg, model):
+    def test_with_tta(cls, cfg, model, weights=""):
         """As :meth:`test` with the augmentations of TEST.AUG; "_TTA" is added to the names."""
-        results = cls.test(cfg, SegmentorWithTTA.from_config(cfg, model), "inference_TTA")
+        augmented = SegmentorWithTTA.from_config(cfg, model)
+        results = cls.test(cfg, augmented, weights, "inference_TTA")
         return {f"{name}_TTA": result for name, result in results.items()}
 
+    @classmethod
+    def evaluate(cls, cfg, resume=False):
+        """Evaluate MODEL.WEIGHTS on all of DATASETS.TEST; ``--eval-only`` and ``san evaluate``.
 
-def _report(folder, results):
-    """Log and write the overall metrics of all data sets: dict of name -> {kind: metrics}."""
-    tables, overall = [], {}
-    for kind, names in METRICS.items():
-        metrics = {name: result[kind] for name, result in results.items() if kind in result}
-        if metrics:
-            tables.append(overall_table(metrics, kind))
-        overall |= {name: {key: m[key] for key in names if key in m} for name, m in metrics.items()}
-    text = "\n".join(tables)
-    logger.info("Evaluation results, in percent (%s):\n%s", folder, text)
-    write_text(folder / "results.md", text)
-    in_order = {name: overall[name] for name in results}
-    write_json(folder / "results.json", without_nan(in_order))
+        Args:
+            resume (bool): evaluate the newest checkpoint of OUTPUT_DIR, if there is one, instead.
+
+        Raises:
+            UserError: a data set that is missing, weights that do not fit.
+            SystemExit: status 1, results other than TEST.EXPECTED_RESULTS.
+        """
+        check_test_datasets(cfg)
+        model = cls.build_model(cfg)
+        checkpointer = Checkpointer(model, cfg.OUTPUT_DIR)
+        weights = (checkpointer.get_checkpoint_file() if resume else "") or cfg.MODEL.WEIGHTS
+        checkpointer.load(weights, checkpointables=[])
+        results = cls.test(cfg, model, weights)
+        if cfg.TEST.AUG.ENABLED:
+            results.update(cls.test_with_tta(cfg, model, weights))
+        if comm.is_main_process():
+            verify_results(cfg, results)
+
+
+def _without_wrappers(model):
+    """The model inside of DistributedDataParallel and of test-time augmentation."""
+    model = model.module if isinstance(model, DistributedDataParallel) else model
+    return model.model if isinstance(model, SegmentorWithTTA) else model
 
 
 def _distribute(model):

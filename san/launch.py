@@ -5,9 +5,11 @@ import sys
 
 import torch
 import torch.multiprocessing as mp
+from detectron2.engine import default_setup
 from detectron2.engine import launch as detectron2_launch
 from detectron2.engine.launch import DEFAULT_TIMEOUT
 from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 from torch import distributed as dist
 
 from san.errors import UserError
@@ -16,6 +18,22 @@ from san.errors import UserError
 def available_device(device):
     """``device`` itself, or "cpu" where it is "cuda" and PyTorch sees no GPU."""
     return "cpu" if device.startswith("cuda") and not torch.cuda.is_available() else device
+
+
+def setup(args, cfg):
+    """Finish the config of this process, and set up its loggers and random numbers.
+
+    Args:
+        args (argparse.Namespace): config_file and eval_only, of the command line.
+        cfg: frozen by this.
+    """
+    device = cfg.MODEL.DEVICE
+    cfg.MODEL.DEVICE = available_device(device)
+    cfg.freeze()
+    default_setup(cfg, args)
+    logger = setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="san")
+    if device != cfg.MODEL.DEVICE:
+        logger.warning("MODEL.DEVICE is %s, but PyTorch sees no GPU: running on the CPU", device)
 
 
 def launch(function, options, device, args=()):

@@ -50,7 +50,7 @@ def test_no_git(tmp_path, monkeypatch):
 def test_libraries_and_machine():
     versions = library_versions()
     assert versions["torch"] == torch.__version__ and versions["detectron2"] == "0.6"
-    assert list(versions)[0] == "python" and {"open_clip", "numpy"} < versions.keys()
+    assert next(iter(versions)) == "python" and {"open_clip", "numpy"} < versions.keys()
     assert None not in {**versions, "cuda": ""}.values()
     here = machine("cpu")
     assert here["gpu"] is None and here["cpu"] and here["threads"] == torch.get_num_threads()

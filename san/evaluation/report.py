@@ -1,6 +1,10 @@
 """Evaluation results in the forms of JSON and Markdown."""
 
+import logging
 import math
+from pathlib import Path
+
+from san.files import write_json, write_text
 
 # Overall metrics of each kind of result, in the order of the tables
 METRICS = {
@@ -13,6 +17,8 @@ METRICS = {
         "text_to_image_R@5",
     ),
 }
+
+logger = logging.getLogger(__name__)
 
 
 def without_nan(value):
@@ -47,3 +53,23 @@ def overall_table(results, kind="sem_seg"):
     keys = [key for key in METRICS[kind] if any(key in m for m in results.values())]
     rows = [(name, *[m.get(key, math.nan) for key in keys]) for name, m in results.items()]
     return markdown_table(("data set", *keys), rows)
+
+
+def write_results(folder, results):
+    """Log the overall metrics of all data sets, and write them to results.json and results.md.
+
+    Args:
+        folder (Path)
+        results (dict): data set -> {kind: metrics}; those of METRICS[kind] are kept.
+    """
+    tables, overall = [], {}
+    for kind, names in METRICS.items():
+        metrics = {name: result[kind] for name, result in results.items() if kind in result}
+        if metrics:
+            tables.append(overall_table(metrics, kind))
+        overall |= {name: {key: m[key] for key in names if key in m} for name, m in metrics.items()}
+    text = "\n".join(tables)
+    logger.info("Evaluation results, in percent (%s):\n%s", folder, text)
+    write_text(Path(folder) / "results.md", text)
+    in_order = {name: overall[name] for name in results}
+    write_json(Path(folder) / "results.json", without_nan(in_order))

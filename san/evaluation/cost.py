@@ -1,0 +1,56 @@
+"""What an evaluation costs: images and wall time of a data set, memory of the whole."""
+
+import time
+
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
+
+from san.provenance import peak_memory
+
+
+class Measured(DatasetEvaluator):
+    """An evaluator, and the time from its first image to its metrics.
+
+    Attributes:
+        images (int): that were evaluated, all processes together; as ``seconds``, there after
+            :meth:`evaluate`, on the main process.
+        seconds (float): wall time of the slowest process, loading of images included.
+    """
+
+    def __init__(self, evaluator):
+        """
+        Args:
+            evaluator (DatasetEvaluator)
+        """
+        self.evaluator = evaluator
+        self.images = self.seconds = None
+
+    def reset(self):
+        """Start anew, the clock too."""
+        self._count = 0
+        self.evaluator.reset()
+        self._start = time.perf_counter()
+
+    def process(self, inputs, outputs):
+        """Hand a batch to the evaluator."""
+        self._count += len(inputs)
+        self.evaluator.process(inputs, outputs)
+
+    def evaluate(self):
+        """The evaluator's metrics."""
+        results = self.evaluator.evaluate()
+        parts = comm.gather((self._count, time.perf_counter() - self._start))
+        if comm.is_main_process():
+            counts, seconds = zip(*parts, strict=True)
+            self.images, self.seconds = sum(counts), max(seconds)
+        return results
+
+
+def largest_memory():
+    """Peak memory of the largest process, as `san.provenance.peak_memory` has it.
+
+    All processes call it together; the others than the main one get nothing of use.
+    """
+    parts = comm.gather(peak_memory())
+    sizes = {key: [part[key] for part in parts if part[key] is not None] for key in ("cpu", "gpu")}
+    return {key: max(values, default=None) for key, values in sizes.items()}

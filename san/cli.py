@@ -6,6 +6,7 @@ Nothing heavy is imported before a sub-command runs, so help and errors come at 
 import argparse
 import importlib
 import logging
+import os
 import sys
 import warnings
 
@@ -15,6 +16,7 @@ import san
 COMMANDS = {
     "segment": ("san.segment", "segment images by the words of a vocabulary"),
     "convert-weights": ("san.convert", "convert weights from and to the official SAN's names"),
+    "evaluate": ("san.commands.evaluate", "evaluate weights on data sets, and leave a card"),
     "datasets": ("san.commands.datasets", "prepare the data sets of training and evaluation"),
 }
 
@@ -43,6 +45,7 @@ def _build_parser(argv):
 def _silence_libraries():
     """Keep notices of libraries, on which a user cannot act, off the terminal."""
     warnings.simplefilter("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes that a command starts
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     logging.getLogger("san").setLevel(logging.WARNING)
 

@@ -46,13 +46,14 @@ EXTRAS_REQUIRE = {
 
 
 class BuildWithConfigs(build_py):
-    """build_py that copies configs/ to san/configs: an installed wheel has no working copy."""
+    """build_py that copies configs/ and expected/ into san: a wheel has no working copy."""
 
     def run(self):
         super().run()
         if not self.editable_mode:
-            target = Path(self.build_lib) / "san" / "configs"
-            shutil.copytree(ROOT / "configs", target, dirs_exist_ok=True)
+            for folder in ("configs", "expected"):
+                target = Path(self.build_lib) / "san" / folder
+                shutil.copytree(ROOT / folder, target, dirs_exist_ok=True)
 
 
 def read_version() -> str:

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from san.errors import UserError
 
+from .text_cache import MAX_WORDS, TextCache, tower_digest
 from .text_encoder import TextEncoder
 
 _PROMPTS_PER_BATCH = 512
-_MAX_CACHED_WORDS = 65536
+_MAX_CACHED_WORDS = 2 * MAX_WORDS
 
 
 class TextEmbeddings(NamedTuple):
@@ -42,7 +43,8 @@ class TextClassifier(nn.Module):
     """Embeds vocabularies, each word once.
 
     Embeddings are float32 whatever autocast says. They are kept in memory by word until a weight of
-    the text tower changes or moves to another device.
+    the text tower changes or moves to another device, and on disk (`text_cache`) unless the tower
+    is trained.
 
     Args:
         clip: open_clip's ``CLIP``; its text tower is used, not copied.
@@ -61,7 +63,8 @@ class TextClassifier(nn.Module):
         self.no_object_embed = (
             nn.Parameter(torch.randn(1, embed_dim) * embed_dim**-0.5) if with_no_object else None
         )
-        self._cache, self._cache_key = {}, None
+        self._cache, self._cache_key = {}, None  # templates -> {word: (D,)}, of these weights
+        self._digest = ""  # of these weights; "": not computed yet, None: not to be kept on disk
 
     def forward(self, vocabulary, templates=None):
         """Embed a vocabulary.
@@ -90,17 +93,31 @@ class TextClassifier(nn.Module):
     @torch.no_grad()
     def embed_words(self, words, templates=None):
         """words -> (W, D): the normalized mean over templates of normalized embeddings."""
-        self._drop_stale_cache()
         templates = self.templates if templates is None else tuple(templates)
-        new = [word for word in dict.fromkeys(words) if (templates, word) not in self._cache]
+        known = self._known_words(templates)
+        new = [word for word in dict.fromkeys(words) if word not in known]
         if new:
             self._check_length(new, templates)
             with torch.autocast(self.logit_scale.device.type, enabled=False):
                 embeds = self._embed_prompts([t.format(w) for w in new for t in templates])
             embeds = embeds.unflatten(0, (len(new), -1)).mean(dim=1)  # (W, templates, D) -> (W, D)
             embeds = F.normalize(embeds, dim=-1)
-            self._cache.update(zip([(templates, word) for word in new], embeds, strict=True))
-        return torch.stack([self._cache[templates, word] for word in words])
+            known.update(zip(new, embeds, strict=True))
+            # Hashed again: weights changed behind PyTorch's back must not be taken for the old ones
+            if self._digest and self._digest == tower_digest(self.text_encoder, self.tokenizer):
+                TextCache(self._digest, templates).add(new, embeds)
+        return torch.stack([known[word] for word in words])
+
+    def _known_words(self, templates):
+        """{word: (D,)} of the words embedded before, by this process or by one before it."""
+        self._drop_stale_cache()
+        if templates not in self._cache:
+            if self._digest == "":
+                self._digest = tower_digest(self.text_encoder, self.tokenizer)
+            device = self.logit_scale.device
+            on_disk = TextCache(self._digest, templates).load(device) if self._digest else {}
+            self._cache[templates] = on_disk
+        return self._cache[templates]
 
     def _embed_prompts(self, prompts):
         """prompts -> (N, D) float32, unit norm; prompts of like length are computed together."""
@@ -124,8 +141,10 @@ class TextClassifier(nn.Module):
     def _drop_stale_cache(self):
         """A parameter's version counts its changes in place; a move gives it new memory."""
         key = [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
-        if key != self._cache_key or len(self._cache) > _MAX_CACHED_WORDS:
-            self._cache, self._cache_key = {}, key
+        if key != self._cache_key:
+            self._cache, self._cache_key, self._digest = {}, key, ""
+        if sum(map(len, self._cache.values())) > _MAX_CACHED_WORDS:
+            self._cache = {}
 
 
 def _shorten(word, length=60):

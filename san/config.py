@@ -27,6 +27,8 @@ def add_san_config(cfg):
     cfg.MODEL.SAN = _san_keys()
     cfg.MODEL.SIDE_ADAPTER = _side_adapter_keys()
     _add_clip_training_keys(cfg)
+    _add_dense_clip_keys(cfg)
+    _add_evaluation_keys(cfg.TEST)
     # How DATASETS.TEST is evaluated: "": INPUT's sizes and the data sets' own names; else a folder
     # of configs/protocols ("san", "sclip", "maskclip", "common") or one of one's own
     cfg.TEST.PROTOCOL = ""
@@ -74,6 +76,20 @@ def _add_solver_keys(node):
     node.TEST_IMS_PER_BATCH = 1
 
 
+def _add_evaluation_keys(node):
+    """What is measured on DATASETS.TEST beside the metrics of Detectron2; docs/evaluation.md."""
+    # Resamplings of the images that the 95 % confidence interval of mIoU is made of; 0: none
+    node.BOOTSTRAP_REPLICATES = 1000
+    # Boundary IoU (arXiv 2103.16562) of every class, and its mean
+    node.BOUNDARY_IOU = False
+    # Evaluate a second time with only the words that the image's ground truth shows
+    node.ORACLE_VOCABULARY = False
+    # List of classes seen in training, "coco_stuff"; "": the data sets' own, where they have one
+    node.SEEN_CLASSES = ""
+    # Write the label maps below OUTPUT_DIR, to be evaluated later without the model
+    node.SAVE_PREDICTIONS = False
+
+
 def _add_clip_training_keys(cfg):
     """Keys of CLIP's own training; which CLIP it is, MODEL.SAN.CLIP_* say, as for SAN."""
     cfg.MODEL.CLIP = CN()
@@ -85,6 +101,46 @@ def _add_clip_training_keys(cfg):
     # AdamW's decay rates of the moments, and what is added to the root of the second one
     cfg.SOLVER.BETAS = [0.9, 0.999]
     cfg.SOLVER.EPS = 1e-8
+
+
+def _add_dense_clip_keys(cfg):
+    """Keys of DenseCLIP, MaskCLIP and SCLIP; which CLIP it is, MODEL.SAN.CLIP_* say, as for SAN."""
+    # How many images of DATASETS.TRAIN are trained on, spread evenly over them; 0: all
+    cfg.DATASETS.NUM_TRAIN_IMAGES = 0
+    cfg.MODEL.DENSE_CLIP = node = CN()
+    # Side and step of the sliding window, in pixels; WINDOW 0: the whole image at once
+    node.WINDOW = 224
+    node.STRIDE = 112
+    # Windows of an image that are computed together
+    node.WINDOWS_PER_BATCH = 8
+    # Factor of the cosines before the softmax; 0: CLIP's own
+    node.LOGIT_SCALE = 40.0
+    # A pixel whose best score is below this goes to class 0, the background; 0: none does
+    node.SCORE_THRESHOLD = 0.0
+    # So does a class with at most this share of the foreground's pixels; 0: none does
+    node.AREA_THRESHOLD = 0.0
+    # Steps of PAMR, pixel-adaptive mask refinement, and distances of its neighbours in pixels
+    node.PAMR_STEPS = 0
+    node.PAMR_DILATIONS = [8, 16]
+    cfg.MODEL.MASKCLIP = node = CN()
+    # A word whose share is below this everywhere in an image is left out of it; 0: none is
+    node.PROMPT_DENOISING = 0.0
+    # Patches whose best share is below this take the shares of patches with like keys; 0: none do
+    node.KEY_SMOOTHING = 0.0
+    cfg.MODEL.SCLIP = node = CN()
+    # Attention of the last block: "csa" (of queries and of keys), "csa_q", "csa_k"; of projected
+    # tokens: "identity_projection", "random_projection", "learned_projection"; CLIP's: "plain",
+    # "local"
+    node.ATTENTION = "csa"
+    # Factor of sqrt(d) in the softmax; below 1 sharpens the attention
+    node.TEMPERATURE = 1.0
+    # Block, from 1, whose queries and keys are taken; 0: the last
+    node.QK_BLOCK = 0
+    # Patches along each side of the neighbourhood of "local"
+    node.LOCAL_WINDOW = 3
+    # Number of random or learned projections, over which attention is averaged, and their seed
+    node.NUM_PROJECTIONS = 1
+    node.PROJECTION_SEED = 0
 
 
 def _san_keys():
@@ -108,7 +164,8 @@ def _san_keys():
     node.EXCLUDE_IGNORED = False
     # open_clip's name of the CLIP model, or one of san/model_configs
     node.CLIP_MODEL_NAME = "ViT-B/16"
-    # open_clip's tag of pretrained weights, or a file; "": none (MODEL.WEIGHTS has them all)
+    # open_clip's tag of pretrained weights, a file, or "san://clip_tiny"; "": none (MODEL.WEIGHTS has
+    # them all)
     node.CLIP_PRETRAINED_NAME = "openai"
     # Activation of CLIP: "quick_gelu", "gelu", or "auto": that of the pretrained weights
     node.CLIP_ACTIVATION = "auto"

@@ -1,9 +1,9 @@
-"""CLIP's vision transformer (arXiv 2103.00020), cut in two: shallow blocks, and what comes after.
+"""CLIP's vision transformer (arXiv 2103.00020): cut in two, or whole with a new last attention.
 
 The only file that touches the internals of open_clip's ``VisionTransformer``; ``text_encoder.py``
 does so for the text tower.
 
-B batch, E width, (h, w) grid of patches.
+B batch, N = 1 + h * w tokens, E width, n heads of d channels, D embedding, (h, w) grid of patches.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,14 @@ from torch import nn
 from san.errors import UserError
 
 from ..pos_embed import resize_pos_embed
-from .clip_attention import run_block
+from .clip_attention import (
+    AttentionInputs,
+    finish_block,
+    join_heads,
+    plain_attention,
+    project,
+    run_block,
+)
 
 
 class ClipFeatures(NamedTuple):
@@ -78,6 +85,60 @@ class ClipViT(nn.Module):
             if i in layers:
                 maps[i] = x[:, 1:].transpose(1, 2).unflatten(2, grid)  # (B, E, h, w)
         return ClipFeatures(x, maps, grid)
+
+
+class DenseFeatures(NamedTuple):
+    """What :class:`DenseClipViT` sees in an image; embeddings are not normalized."""
+
+    cls_embed: torch.Tensor  # (B, D)
+    patch_embeds: torch.Tensor  # (B, h * w, D), rows of the grid one after another
+    keys: torch.Tensor  # (B, h * w, E), of the patches in the last block
+    grid_size: tuple  # (h, w)
+
+
+class DenseClipViT(ClipViT):
+    """CLIP's whole vision transformer: an embedding of each patch, under a last attention of any
+    kind; the residuals and the MLP of the last block stay.
+
+    Args:
+        visual: open_clip's vision tower; its modules are used, not copied.
+        attention (callable): AttentionInputs -> (B, n, N, d), see ``clip_attention``.
+        qk_block (int): block, from 1, whose queries and keys the attention is made of; 0: the last
+            one, whose values it always takes.
+
+    Raises:
+        UserError: see :class:`ClipViT`.
+    """
+
+    def __init__(self, visual, attention=plain_attention, qk_block=0):
+        super().__init__(visual)
+        self.attention = attention
+        self.qk_block = qk_block or len(self.blocks)
+        self.ln_post = visual.ln_post
+        self.proj = visual.proj  # (E, D)
+
+    @property
+    def patch_size(self):
+        """(height, width) of a patch, in pixels."""
+        return tuple(self.conv1.stride)
+
+    def forward(self, image):
+        """Normalized image (B, 3, H, W) -> DenseFeatures."""
+        x, grid = self.embed(image)
+        for i, block in enumerate(self.blocks[:-1], start=1):
+            if i == self.qk_block:
+                early = project(block.attn, block.ln_1(x), "qk")
+            x = run_block(block, x)
+        last = self.blocks[-1]
+        tokens = last.ln_1(x)
+        q, k, v = project(last.attn, tokens)
+        keys = k[:, :, 1:].transpose(1, 2).flatten(2)  # (B, h * w, E)
+        if self.qk_block < len(self.blocks):
+            q, k = early
+        attended = self.attention(AttentionInputs(tokens, q, k, v, grid))
+        x = finish_block(last, x, join_heads(last.attn, attended))
+        x = self.ln_post(x) @ self.proj  # (B, 1 + h * w, D)
+        return DenseFeatures(x[:, 0], x[:, 1:], keys, grid)
 
 
 def deep_part(visual, num_shallow):

@@ -56,6 +56,11 @@ def check_test_datasets(cfg):
             load_protocol(cfg.TEST.PROTOCOL, name)
     if cfg.TEST.AUG.ENABLED and model == "CLIP":
         raise UserError("TEST.AUG.ENABLED is True, but there is no test-time augmentation for CLIP")
+    if cfg.TEST.ORACLE_VOCABULARY and model == "CLIP":
+        raise UserError(
+            "TEST.ORACLE_VOCABULARY is True, but CLIP itself is not evaluated on label maps; set "
+            "it to False"
+        )
     if cfg.TEST.PROTOCOL and model == "CLIP":
         raise UserError(
             f"TEST.PROTOCOL is '{cfg.TEST.PROTOCOL}', but CLIP's own evaluation has none"

@@ -26,9 +26,11 @@ from san.data import build_test_loader, build_train_loader
 from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, task_of
 from san.errors import UserError
 from san.evaluation import (
+    OracleVocabulary,
     RetrievalEvaluator,
     SegmentorWithTTA,
     SemSegEvaluator,
+    SemSegOptions,
     ZeroShotEvaluator,
 )
 from san.evaluation.card import describe_weights, write_card
@@ -48,8 +50,8 @@ from san.solver import build_lr_scheduler, build_optimizer, keep_hyperparameters
 
 logger = logging.getLogger(__name__)
 
+# Beside SemSegEvaluator, which has options
 EVALUATORS = {
-    SEM_SEG: SemSegEvaluator,
     ZERO_SHOT: ZeroShotEvaluator,
     RETRIEVAL: RetrievalEvaluator,
 }
@@ -199,7 +201,10 @@ class Trainer(DefaultTrainer):
         is_file = dataset_name.endswith(".jsonl")
         own_folder = Path(dataset_name).stem if is_file else dataset_name
         output_dir = Path(cfg.OUTPUT_DIR) / folder / own_folder
-        return EVALUATORS[task_of(dataset_name)](dataset_name, output_dir)
+        task = task_of(dataset_name)
+        if task == SEM_SEG:
+            return SemSegEvaluator(dataset_name, output_dir, SemSegOptions.from_config(cfg))
+        return EVALUATORS[task](dataset_name, output_dir)
 
     @classmethod
     def test(cls, cfg, model, weights="", folder="inference"):
@@ -217,7 +222,8 @@ class Trainer(DefaultTrainer):
         """
         names = cfg.DATASETS.TEST
         evaluators = [Measured(cls.build_evaluator(cfg, name, folder)) for name in names]
-        results = super().test(cfg, model, evaluators)
+        segmentor = OracleVocabulary(model) if cfg.TEST.ORACLE_VOCABULARY else model
+        results = super().test(cfg, segmentor, evaluators)
         memory = largest_memory()
         if comm.is_main_process() and names:
             by_name = results if len(names) > 1 else {names[0]: results}

@@ -15,21 +15,6 @@ import numpy as np
 from san.errors import UserError
 
 
-def count_confusion(predicted, target, num_classes):
-    """Confusion matrix of label maps.
-
-    Args:
-        predicted (ndarray): int, any shape, 0 .. num_classes; num_classes means "none".
-        target (ndarray): int, the same shape, 0 .. num_classes; num_classes means "ignored".
-
-    Returns:
-        ndarray: (num_classes + 1, num_classes + 1) int64, [predicted, target].
-    """
-    side = num_classes + 1
-    pairs = predicted.astype(np.int64).ravel() * side + target.ravel()
-    return np.bincount(pairs, minlength=side * side).reshape(side, side)
-
-
 def segmentation_metrics(matrix):
     """Metrics of a confusion matrix in percent; NaN for a class that the ground truth never shows.
 
@@ -61,12 +46,12 @@ def seen_and_unseen(iou, seen):
 
     Args:
         iou (ndarray): (C,) float, NaN for a class that the ground truth never shows.
-        seen (ndarray): (C,) bool.
+        seen (ndarray): (C,) 1 or True: seen, 0 or False: unseen; any other: in neither group.
 
     Returns:
         dict[str, float]: "mIoU_seen", "mIoU_unseen", "mIoU_harmonic"; NaN for a group not shown.
     """
-    means = [_mean(iou[group & ~np.isnan(iou)]) for group in (seen, ~seen)]
+    means = [_mean(iou[group & ~np.isnan(iou)]) for group in (seen == 1, seen == 0)]
     return {
         "mIoU_seen": means[0],
         "mIoU_unseen": means[1],

@@ -8,7 +8,11 @@ from san.files import write_json, write_text
 
 # Overall metrics of each kind of result, in the order of the tables
 METRICS = {
-    "sem_seg": ("mIoU", "fwIoU", "mACC", "pACC", "mIoU_seen", "mIoU_unseen", "mIoU_harmonic"),
+    "sem_seg": (
+        *("mIoU", "fwIoU", "mACC", "pACC", "mIoU_ci95_low", "mIoU_ci95_high", "mBoundaryIoU"),
+        *("mIoU_seen", "mIoU_unseen", "mIoU_harmonic"),
+        *("mIoU_oracle", "fwIoU_oracle", "mACC_oracle", "pACC_oracle"),
+    ),
     "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic", "top1_novel"),
     "retrieval": (
         "image_to_text_R@1",

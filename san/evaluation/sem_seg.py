@@ -1,7 +1,6 @@
-"""Semantic segmentation quality from one streaming confusion matrix."""
+"""Semantic segmentation quality from streaming pixel counts."""
 
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 from detectron2.data import MetadataCatalog
@@ -10,41 +9,66 @@ from detectron2.utils import comm
 
 from san.data.dataset_mapper import check_labels
 from san.data.datasets import load_labels
-from san.files import write_json, write_text
+from san.errors import UserError
 
-from .metrics import class_flags, count_confusion, seen_and_unseen, segmentation_metrics
-from .report import markdown_table, overall_table, without_nan
+from .bootstrap import PoissonBootstrap
+from .boundary import boundary_counts
+from .confusion import argmax_classes, count_pairs
+from .options import SemSegOptions
+from .prediction_files import PredictionWriter
+from .seen import seen_groups
+from .sem_seg_report import summarize, write_report
+
+ORACLE = "oracle_label_map"  # key of a model's output, see OracleVocabulary
 
 
 class SemSegEvaluator(DatasetEvaluator):
     """Mean IoU and its relatives over a data set, whichever process saw which image.
 
     Metrics, names and scale are those of Detectron2's SemSegEvaluator; "none of the classes"
-    (label -1), which that one does not know, counts as a wrong prediction. Kept in memory: a matrix
-    of (C + 1) x (C + 1) counts.
+    (label -1), which that one does not know, counts as a wrong prediction. Only sums are kept in
+    memory, whose size does not depend on the number of images: a matrix of (C + 1) x (C + 1)
+    counts, for the bootstrap 3 x C x replicates. (Saving predictions adds a line for each image.)
     """
 
-    def __init__(self, dataset_name, output_dir=None):
+    def __init__(self, dataset_name, output_dir=None, options=None):
         """
         Args:
             dataset_name (str): its metadata give ``stuff_classes`` and ``ignore_label``, and may
-                give ``seen``, a bool per class: the mean IoU of both groups is reported then.
-            output_dir (str): where ``sem_seg_evaluation.json`` and ``.md`` go; None: nowhere.
+                give ``seen``, see `seen_groups`: the mean IoU of both groups is reported then.
+            output_dir (str): where ``sem_seg_evaluation.json`` and ``.md`` go, and predictions to
+                be saved; None: nowhere.
+            options (SemSegOptions): None: Detectron2's metrics alone.
+
+        Raises:
+            UserError: seen classes that do not fit the data set.
         """
         self.dataset_name = dataset_name
         self.output_dir = output_dir
+        self.options = options or SemSegOptions()
         self.metadata = MetadataCatalog.get(dataset_name)
         self.class_names = list(self.metadata.stuff_classes)
-        self.seen = None
-        if self.metadata.get("seen") is not None:
-            self.seen = class_flags(self.metadata, "seen", len(self.class_names))
+        self.seen = seen_groups(self.metadata, self.options.seen_classes)
+        self._writer = None
+        if self.options.save_predictions and output_dir:
+            self._writer = PredictionWriter(output_dir, dataset_name)
         self.reset()
 
     def reset(self):
         """Forget all images."""
-        side = len(self.class_names) + 1
-        self._matrix = np.zeros((side, side), dtype=np.int64)  # [predicted, target]
-        self._num_images = 0
+        num_classes, options = len(self.class_names), self.options
+        square = (num_classes + 1, num_classes + 1)  # [predicted, target]
+        self._sums = {"images": np.zeros((), np.int64), "matrix": np.zeros(square, np.int64)}
+        self._bootstrap = None
+        if options.oracle_vocabulary:
+            self._sums["oracle"] = np.zeros(square, np.int64)
+        if options.boundary_iou:
+            self._sums["boundary"] = np.zeros((3, num_classes), np.int64)
+        if options.bootstrap_replicates:
+            self._bootstrap = PoissonBootstrap(num_classes, options.bootstrap_replicates)
+            self._sums["bootstrap"] = self._bootstrap.counts
+        if self._writer:
+            self._writer.entries = []
 
     def process(self, inputs, outputs):
         """Count the pixels of a batch.
@@ -52,21 +76,57 @@ class SemSegEvaluator(DatasetEvaluator):
         Args:
             inputs (list[dict]): ``file_name`` of the image, ``sem_seg_file_name`` of its labels.
             outputs (list[dict]): ``label_map`` (H, W) int, -1 for none of the classes, or
-                ``sem_seg`` (C, H, W) scores; H x W is the size of the image file.
+                ``sem_seg`` (C, H, W) scores; H x W is the size of the image file. With an oracle
+                vocabulary also ``oracle_label_map``, like ``label_map``.
 
         Raises:
             UserError: a label map of another size than the image, or with a label that is neither
-                a class nor the ignore label.
+                a class nor the ignore label; a prediction with a label that is no class.
         """
-        num_classes = len(self.class_names)
         for record, output in zip(inputs, outputs, strict=True):
             predicted = _label_map(output)  # (H, W)
-            target = load_labels(record, self.metadata)  # (H, W)
+            target = load_labels(record, self.metadata, dtype=None)  # (H, W)
             check_labels(record, target, predicted.shape, self.metadata)
-            target[target == self.metadata.ignore_label] = num_classes
-            predicted = np.where(predicted < 0, num_classes, predicted)
-            self._matrix += count_confusion(predicted, target, num_classes)
-            self._num_images += 1
+            maps = {"predicted": predicted}
+            if self.options.oracle_vocabulary:
+                maps["oracle"] = output[ORACLE].cpu().numpy()
+            self._check(record, *maps.values())
+            if self._writer:
+                self._writer.add(record, **maps)
+            maps = {
+                name: _without_none(labels, len(self.class_names)) for name, labels in maps.items()
+            }
+            self._count(record, self._without_ignored(target), **maps)
+
+    def _count(self, record, target, predicted, oracle=None):
+        """Label maps (H, W) whose label C stands for "ignored" and "none"."""
+        num_classes = len(self.class_names)
+        pairs = count_pairs(predicted, target, num_classes)
+        pairs.add_to(self._sums["matrix"])
+        self._sums["images"] += 1
+        if self._bootstrap:
+            self._bootstrap.add(record["file_name"], pairs.of_classes(num_classes))
+        if self.options.boundary_iou:
+            self._sums["boundary"] += boundary_counts(predicted, target, num_classes)
+        if oracle is not None:
+            count_pairs(oracle, target, num_classes).add_to(self._sums["oracle"])
+
+    def _without_ignored(self, target):
+        """The label map with C for ignored pixels."""
+        num_classes, ignore_label = len(self.class_names), self.metadata.ignore_label
+        if ignore_label >= num_classes:  # the only label that is no class: it was checked
+            return np.minimum(target, num_classes)
+        return np.where(target == ignore_label, num_classes, target)
+
+    def _check(self, record, *predictions):
+        """Raise a UserError for a prediction with a label that is no class."""
+        num_classes = len(self.class_names)
+        for labels in predictions:
+            if labels.max(initial=-1) >= num_classes:
+                raise UserError(
+                    f"{record['file_name']}: the prediction has the label {labels.max()}, but data "
+                    f"set '{self.dataset_name}' has {num_classes} classes; predict with its own"
+                )
 
     def evaluate(self):
         """Metrics over the images of all processes.
@@ -74,48 +134,39 @@ class SemSegEvaluator(DatasetEvaluator):
         Returns:
             OrderedDict | None: {"sem_seg": {"mIoU": ..., "fwIoU": ..., "IoU-<class>": ..., "mACC":
             ..., "pACC": ..., "ACC-<class>": ...}} in percent, NaN for a class without a true pixel;
-            with ``seen`` also "mIoU_seen", "mIoU_unseen" and "mIoU_harmonic". None on all but the
-            main process.
+            more by options, see `summarize`. None on all but the main process.
         """
-        parts = comm.gather((self._matrix, self._num_images))
+        parts = comm.gather((self._sums, self._writer.entries if self._writer else []))
         if not comm.is_main_process():
             return None
-        matrix = sum(part[0] for part in parts)
-        overall, iou, acc = segmentation_metrics(matrix)
-        if self.seen is not None:
-            overall |= seen_and_unseen(iou, self.seen)
+        sums = {key: sum(part[0][key] for part in parts) for key in self._sums}
+        if self._writer:
+            entries = [entry for part in parts for entry in part[1]]
+            self._writer.write_index(entries, self.options.oracle_vocabulary)
+        overall, classes, replicates = summarize(sums, self.class_names, self.seen)
         if self.output_dir:
-            self._write(overall, iou, acc, matrix, sum(part[1] for part in parts))
-        return OrderedDict(sem_seg=self._named(overall, iou, acc))
+            header = {"dataset": self.dataset_name, "images": int(sums["images"])}
+            write_report(self.output_dir, header, overall, classes, replicates)
+        return OrderedDict(sem_seg=_named(overall, classes))
 
-    def _named(self, overall, iou, acc):
-        metrics = {"mIoU": overall["mIoU"], "fwIoU": overall["fwIoU"]}
-        metrics |= {f"IoU-{n}": float(v) for n, v in zip(self.class_names, iou, strict=True)}
-        metrics |= {"mACC": overall["mACC"], "pACC": overall["pACC"]}
-        metrics |= {f"ACC-{n}": float(v) for n, v in zip(self.class_names, acc, strict=True)}
-        return {**metrics, **overall}
 
-    def _write(self, overall, iou, acc, matrix, num_images):
-        classes = {
-            "name": self.class_names,
-            "IoU": iou.tolist(),
-            "ACC": acc.tolist(),
-            "pixels": matrix[:, :-1].sum(0).tolist(),  # that are of the class
-            "predicted_pixels": matrix[:-1, :-1].sum(1).tolist(),  # ignored ones left out
-        }
-        classes = [
-            dict(zip(classes, row, strict=True)) for row in zip(*classes.values(), strict=True)
-        ]
-        stem = Path(self.output_dir) / "sem_seg_evaluation"
-        report = {"dataset": self.dataset_name, "images": num_images}
-        report = {**report, "metrics": overall, "classes": classes}
-        write_json(f"{stem}.json", without_nan(report))
-        per_class = markdown_table(("class", "IoU", "ACC"), [list(c.values())[:3] for c in classes])
-        overall = overall_table({self.dataset_name: overall})
-        write_text(f"{stem}.md", f"{overall}\n{num_images} images, in percent.\n\n{per_class}")
+def _named(overall, classes):
+    """One flat dict in the order of Detectron2's evaluator."""
+    metrics = {"mIoU": overall["mIoU"], "fwIoU": overall["fwIoU"]}
+    metrics |= {f"IoU-{c['name']}": c["IoU"] for c in classes}
+    metrics |= {f"BoundaryIoU-{c['name']}": c["BoundaryIoU"] for c in classes if "BoundaryIoU" in c}
+    metrics |= {"mACC": overall["mACC"], "pACC": overall["pACC"]}
+    metrics |= {f"ACC-{c['name']}": c["ACC"] for c in classes}
+    return {**metrics, **overall}
 
 
 def _label_map(output):
     """(H, W) int array of the predicted classes, from a label map or from scores."""
-    labels = output["label_map"] if "label_map" in output else output["sem_seg"].argmax(0)
-    return labels.cpu().numpy()
+    if "label_map" in output:
+        return output["label_map"].cpu().numpy()
+    return argmax_classes(output["sem_seg"])
+
+
+def _without_none(labels, num_classes):
+    """The prediction with C for none."""
+    return np.where(labels < 0, num_classes, labels) if labels.min(initial=0) < 0 else labels

@@ -5,13 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from san.evaluation.metrics import count_confusion, seen_and_unseen, segmentation_metrics
-
-
-def test_count_confusion():
-    predicted = np.array([[0, 1, 2], [2, 1, 0]])  # 2: none
-    target = np.array([[0, 1, 0], [2, 0, 2]])  # 2: ignored
-    assert count_confusion(predicted, target, 2).tolist() == [[1, 0, 1], [1, 1, 0], [1, 0, 1]]
+from san.evaluation.metrics import seen_and_unseen, segmentation_metrics
 
 
 def test_metrics_by_hand():
@@ -42,5 +36,7 @@ def test_seen_and_unseen_classes():
     iou = np.array([60.0, 40.0, 20.0, np.nan])
     metrics = seen_and_unseen(iou, np.array([True, True, False, False]))
     assert metrics == {"mIoU_seen": 50.0, "mIoU_unseen": 20.0, "mIoU_harmonic": 2 * 1000 / 70}
+    without_background = seen_and_unseen(iou, np.array([-1, 1, 0, 0]))
+    assert without_background["mIoU_seen"] == 40.0 and without_background["mIoU_unseen"] == 20.0
     none_unseen = seen_and_unseen(iou, np.ones(4, dtype=bool))
     assert none_unseen["mIoU_seen"] == 40.0 and np.isnan(none_unseen["mIoU_unseen"])

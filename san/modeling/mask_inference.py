@@ -72,12 +72,27 @@ def label_map(mask_logits, class_probs, resize, background_threshold=None):
         masks = masks.flatten(1)  # (Q, pixels)
         score, label = _best_class(class_probs[:, :-1], masks)
         if background_threshold is not None:
-            share = class_probs[:, -1] @ masks / masks.sum(dim=0).clamp_min(1e-12)
-            label = torch.where(share >= background_threshold, NONE, label)
+            label = torch.where(_share(class_probs, masks) >= background_threshold, NONE, label)
         shape = labels[rows, columns].shape
         labels[rows, columns] = label.view(shape).to(torch.int32)
         scores[rows, columns] = score.view(shape)
     return labels, scores
+
+
+def none_share(mask_logits, class_probs, resize):
+    """Share of "none of these" in the sum of all scores of a pixel: (H, W) float32, 0..1.
+
+    A pixel of :func:`label_map` is none where this reaches the threshold; the arguments are those.
+    """
+    share = torch.empty(resize.output_size, device=class_probs.device)
+    for rows, columns, masks in _tiles(mask_logits, resize):
+        share[rows, columns] = _share(class_probs.float(), masks.flatten(1)).view(masks.shape[1:])
+    return share
+
+
+def _share(probs, masks):
+    """probs (Q, C + 1), masks (Q, pixels) -> share of "none of these" (pixels,)."""
+    return probs[:, -1] @ masks / masks.sum(dim=0).clamp_min(1e-12)
 
 
 def _best_class(probs, masks):

@@ -103,7 +103,7 @@ class DenseCLIP(OpenVocabSegmentor):
         arguments = (make_tiles, output_size, text, scale, inference.background)
         if self.output_of(inputs) == "sem_seg":
             return {"sem_seg": semantic_scores(*arguments)}
-        labels, scores = label_map(*arguments, inputs.get("background_threshold"))
+        labels, scores = label_map(*arguments, self.background_threshold_of(inputs))
         return {"label_map": labels, "scores": scores}
 
     def windows(self, image, inference):

@@ -85,6 +85,15 @@ class OpenVocabSegmentor(nn.Module):
         return None
 
     @staticmethod
+    def background_threshold_of(inputs):
+        """Share of "none of these" that wins a pixel of one input, or None.
+
+        It is ``background_threshold`` or, where that is not given, its `Vocabulary`'s.
+        """
+        default = getattr(inputs.get("vocabulary"), "background_threshold", None)
+        return inputs.get("background_threshold", default)
+
+    @staticmethod
     def output_of(inputs):
         """What one input asks for, one of ``OUTPUTS``."""
         output = inputs.get("output", "sem_seg")

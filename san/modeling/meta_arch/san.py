@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from san.errors import UserError
 
-from ..mask_inference import NONE, Resize, label_map, semantic_scores
+from ..mask_inference import NONE, Resize, label_map, none_share, semantic_scores
 from .open_vocab import OpenVocabSegmentor
 from .san_config import san_from_config
 
@@ -82,17 +82,20 @@ class SAN(OpenVocabSegmentor):
         Args:
             batched_inputs (list[dict]): for each image
                 "image" (3, H, W) uint8 or float 0..255, RGB;
-                "vocabulary" list of words or of lists of synonyms, or "meta" with "dataset_name";
+                "vocabulary" list of words or of lists of synonyms, or a `Vocabulary`, or "meta"
+                with "dataset_name";
                 "height", "width": output size in pixels, the image's own if missing;
                 "output": "sem_seg" (default) or "label_map";
-                "background_threshold" float, see mask_inference.label_map;
+                "background_threshold" float, see mask_inference.label_map, that of the
+                `Vocabulary` if missing;
+                "none_share" bool: give the share of "none of these" beside a label map;
                 in training "instances" with gt_classes (N,) and gt_masks (N, H, W) bool, and
                 "seed", an int that the random points of its losses depend on.
 
         Returns:
             list[dict]: "sem_seg" (C, height, width) float, or "label_map" (height, width) int32
-            with -1 for none and "scores" (height, width) float. In training dict[str, Tensor] of
-            losses.
+            with -1 for none, "scores" (height, width) float and, if asked for, "none_share"
+            (height, width) float. In training dict[str, Tensor] of losses.
         """
         text = self.embed_text(batched_inputs)
         images = self.preprocess_image(batched_inputs)
@@ -160,11 +163,14 @@ class SAN(OpenVocabSegmentor):
         output_size = inputs.get("height", image_size[0]), inputs.get("width", image_size[1])
         resize = Resize(padded_size, image_size, output_size)
         probs = class_logits.softmax(dim=-1)
-        threshold = inputs.get("background_threshold")
+        threshold = self.background_threshold_of(inputs)
         wants_labels = self.output_of(inputs) == "label_map"
         if wants_labels and self.resize_masks_first:
             labels, scores = label_map(mask_logits, probs, resize, threshold)
-            return {"label_map": labels, "scores": scores}
+            result = {"label_map": labels, "scores": scores}
+            if inputs.get("none_share"):
+                result["none_share"] = none_share(mask_logits, probs, resize)
+            return result
         if self.resize_masks_first:
             return {"sem_seg": semantic_scores(mask_logits, probs[:, :-1], resize)}
         whole = Resize(padded_size, padded_size, padded_size)
@@ -173,7 +179,8 @@ class SAN(OpenVocabSegmentor):
         if not wants_labels:
             return {"sem_seg": sem_seg[:-1]}
         scores, labels = sem_seg[:-1].max(dim=0)
+        share = sem_seg[-1] / sem_seg.sum(dim=0).clamp_min(1e-12)
         if threshold is not None:
-            share = sem_seg[-1] / sem_seg.sum(dim=0).clamp_min(1e-12)
             labels = torch.where(share >= threshold, NONE, labels)
-        return {"label_map": labels.to(torch.int32), "scores": scores}
+        result = {"label_map": labels.to(torch.int32), "scores": scores}
+        return {**result, "none_share": share} if inputs.get("none_share") else result

@@ -38,7 +38,8 @@ class DenseInference(NamedTuple):
 
 def tile_side(num_words, device):
     """Side of a tile in pixels: as large as the cache, or the device's memory, invites."""
-    return max(16, int((_TILE_VALUES.get(device.type, 1 << 25) / num_words) ** 0.5))
+    side = max(16, int((_TILE_VALUES.get(device.type, 1 << 25) / num_words) ** 0.5))
+    return side - (side % 32 == 0)  # words that lie whole pages apart would share cache lines
 
 
 def semantic_scores(make_tiles, output_size, text, logit_scale, background):
@@ -97,19 +98,24 @@ def _words_of_small_classes(make_tiles, owner, num_classes, background):
         return None
     areas = torch.zeros(num_classes, dtype=torch.int64, device=owner.device)
     for _, _, cosines in make_tiles():
-        areas += owner[cosines.argmax(dim=0)].flatten().bincount(minlength=num_classes)
+        areas += owner[cosines.max(dim=0).indices].flatten().bincount(minlength=num_classes)
     return background.too_small(areas)[owner]
 
 
 def _best_class(logits, owner, excluded, score_threshold):
     """logits (W, rows, columns) -> class and score, each (rows, columns)."""
-    total = logits.logsumexp(dim=0)
+    top, word = logits.max(dim=0)
+    total = (logits - top).exp_().sum(dim=0)  # of all words, excluded or not
+
+    def share(logit):
+        return (logit - top).exp() / total
+
+    best = top
     if excluded is not None:
-        logits[excluded] = float("-inf")
-    best, word = logits.max(dim=0)
-    label, score = owner[word], (best - total).exp()
+        best, word = logits.masked_fill(excluded[:, None, None], float("-inf")).max(dim=0)
+    label, score = owner[word], share(best)
     if score_threshold > 0:
         low = score < score_threshold
-        of_background = (logits[owner == 0].amax(dim=0) - total).exp()
-        label, score = label.masked_fill(low, 0), torch.where(low, of_background, score)
+        label = label.masked_fill(low, 0)
+        score = torch.where(low, share(logits[owner == 0].amax(dim=0)), score)
     return label, score

@@ -13,7 +13,7 @@ from detectron2.data import (
 from detectron2.utils import comm
 
 from san.errors import UserError
-from san.protocol import load_protocol
+from san.protocol import load_protocol, evaluation_vocabulary
 
 from .caption_mapper import CaptionMapper, ClipTestMapper
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
@@ -36,7 +36,7 @@ def build_train_loader(cfg):
     would break the order of the stream: it is not applied.
 
     Args:
-        cfg: DATASETS.TRAIN, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS, INPUT, whose
+        cfg: DATASETS.TRAIN and NUM_TRAIN_IMAGES, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS, INPUT, whose
             DATASET_MAPPER_NAME names the mapper, SEED (negative: a random seed shared by all
             processes).
     Returns:
@@ -47,7 +47,7 @@ def build_train_loader(cfg):
     _check_loader_keys(cfg)
     task, mapper_class = TRAIN_MAPPERS[cfg.INPUT.DATASET_MAPPER_NAME]
     return TrainLoader(
-        get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN", task),
+        _spread(get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN", task), cfg),
         mapper_class(cfg),
         batch_size=cfg.SOLVER.IMS_PER_BATCH,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
@@ -98,13 +98,13 @@ def build_test_loader(cfg, dataset_name):
     """Evaluation loader over one data set, each process a contiguous part of it.
 
     Args:
-        cfg: INPUT, TEST.PROTOCOL, DATALOADER.NUM_WORKERS, SOLVER.TEST_IMS_PER_BATCH (images per
-            process).
+        cfg: INPUT, TEST.PROTOCOL, TEST.VOCABULARY, DATALOADER.NUM_WORKERS,
+            SOLVER.TEST_IMS_PER_BATCH (images per process).
         dataset_name (str): registered name.
     Returns:
         TestLoader
     Raises:
-        UserError: unknown or missing data set, a protocol that does not fit it.
+        UserError: unknown or missing data set, a protocol or vocabulary that does not fit it.
     """
     loader = build_detection_test_loader(
         get_records([dataset_name], "DATASETS.TEST"),
@@ -139,7 +139,8 @@ def _test_mapper(cfg, dataset_name):
     task = task_of(dataset_name)
     if task == SEM_SEG:
         name = cfg.TEST.PROTOCOL
-        return TestDatasetMapper(cfg, load_protocol(name, dataset_name) if name else None)
+        protocol = load_protocol(name, dataset_name) if name else None
+        return TestDatasetMapper(cfg, protocol, evaluation_vocabulary(cfg, dataset_name))
     return ClipTestMapper(cfg, output="class_logits" if task == ZERO_SHOT else "embeddings")
 
 
@@ -190,6 +191,17 @@ def _check_task(name, key, task, records, metadata):
             + (f", and {names} in its metadata" if names else "")
             + f" ({len(records)} records; metadata lacks {lacking or 'nothing'})"
         )
+
+
+def _spread(records, cfg):
+    """DATASETS.NUM_TRAIN_IMAGES of the records, at even steps; 0: all."""
+    count = cfg.DATASETS.NUM_TRAIN_IMAGES
+    if not 0 <= count <= len(records):
+        raise UserError(
+            f"DATASETS.NUM_TRAIN_IMAGES is {count}; DATASETS.TRAIN has {len(records)} images, so it "
+            f"can be 1 to {len(records)}, or 0 for all"
+        )
+    return [records[i * len(records) // count] for i in range(count)] if count else records
 
 
 def _check_loader_keys(cfg):

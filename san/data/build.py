@@ -36,9 +36,9 @@ def build_train_loader(cfg):
     would break the order of the stream: it is not applied.
 
     Args:
-        cfg: DATASETS.TRAIN and NUM_TRAIN_IMAGES, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS, INPUT, whose
-            DATASET_MAPPER_NAME names the mapper, SEED (negative: a random seed shared by all
-            processes).
+        cfg: DATASETS.TRAIN and NUM_TRAIN_IMAGES, SOLVER.IMS_PER_BATCH, DATALOADER.NUM_WORKERS,
+            INPUT, whose DATASET_MAPPER_NAME names the mapper, SEED (negative: a random seed shared
+            by all processes).
     Returns:
         TrainLoader
     Raises:
@@ -47,7 +47,7 @@ def build_train_loader(cfg):
     _check_loader_keys(cfg)
     task, mapper_class = TRAIN_MAPPERS[cfg.INPUT.DATASET_MAPPER_NAME]
     return TrainLoader(
-        _spread(get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN", task), cfg),
+        _spread(cfg, get_records(cfg.DATASETS.TRAIN, "DATASETS.TRAIN", task)),
         mapper_class(cfg),
         batch_size=cfg.SOLVER.IMS_PER_BATCH,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
@@ -193,13 +193,13 @@ def _check_task(name, key, task, records, metadata):
         )
 
 
-def _spread(records, cfg):
+def _spread(cfg, records):
     """DATASETS.NUM_TRAIN_IMAGES of the records, at even steps; 0: all."""
     count = cfg.DATASETS.NUM_TRAIN_IMAGES
     if not 0 <= count <= len(records):
         raise UserError(
-            f"DATASETS.NUM_TRAIN_IMAGES is {count}; DATASETS.TRAIN has {len(records)} images, so it "
-            f"can be 1 to {len(records)}, or 0 for all"
+            f"DATASETS.NUM_TRAIN_IMAGES is {count}; DATASETS.TRAIN has {len(records)} images: set it "
+            f"to 1 to {len(records)}, or to 0 for all"
         )
     return [records[i * len(records) // count] for i in range(count)] if count else records
 

@@ -100,10 +100,17 @@ def build_optimizer(cfg, model):
     together; a step gives what one group per parameter would give.
 
     Raises:
-        UserError: an OPTIMIZER or a CLIP_GRADIENTS.CLIP_TYPE that does not exist.
+        UserError: an OPTIMIZER or a CLIP_GRADIENTS.CLIP_TYPE that does not exist, a model with
+            nothing to train.
     """
     solver = cfg.SOLVER
     rules = parameter_rules(solver, model)
+    if not rules:
+        raise UserError(
+            f"MODEL.META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE!r} has nothing to train as it is "
+            "configured: give --eval-only (of SCLIP, MODEL.SCLIP.ATTENTION learned_projection can "
+            "be trained)"
+        )
     logging.getLogger(__name__).info("Optimizer:\n%s", optimizer_table(rules))
     groups = _groups(rules)
     if solver.OPTIMIZER == "ADAMW":

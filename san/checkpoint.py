@@ -26,6 +26,7 @@ __all__ = [
     "load_state_dict_file",
     "load_weights",
     "local_path",
+    "name_of_weights",
     "to_official",
     "to_san",
 ]
@@ -52,6 +53,13 @@ def load_weights(model, path_or_url):
     the file was made with another activation of CLIP than the model's; then the model is unchanged.
     """
     _load(model, read_checkpoint(local_path(path_or_url)), path_or_url)
+
+
+def name_of_weights(cfg, model):
+    """MODEL.WEIGHTS, or those of CLIP where they are all that a model has to know; "" for none."""
+    if cfg.MODEL.WEIGHTS or any(parameter.requires_grad for parameter in model.parameters()):
+        return cfg.MODEL.WEIGHTS
+    return cfg.MODEL.SAN.CLIP_PRETRAINED_NAME
 
 
 def activation_of(checkpoint):

@@ -20,7 +20,7 @@ from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
-from san.checkpoint import Checkpointer
+from san.checkpoint import Checkpointer, name_of_weights
 from san.checks import check_config, check_test_datasets
 from san.data import build_test_loader, build_train_loader
 from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, task_of
@@ -256,6 +256,7 @@ class Trainer(DefaultTrainer):
         checkpointer = Checkpointer(model, cfg.OUTPUT_DIR)
         weights = (checkpointer.get_checkpoint_file() if resume else "") or cfg.MODEL.WEIGHTS
         checkpointer.load(weights, checkpointables=[])
+        weights = weights or name_of_weights(cfg, model)
         results = cls.test(cfg, model, weights)
         if cfg.TEST.AUG.ENABLED:
             results.update(cls.test_with_tta(cfg, model, weights))

@@ -9,7 +9,7 @@ import torch
 from detectron2.data.transforms import ResizeShortestEdge, ResizeTransform
 from detectron2.modeling import build_model
 
-from san.checkpoint import load_weights
+from san.checkpoint import load_weights, name_of_weights
 from san.config import load_config
 from san.errors import UserError
 from san.files import atomic_path
@@ -151,7 +151,7 @@ class Segmenter:
             model = build_model(cfg)
         if cfg.MODEL.WEIGHTS:
             load_weights(model, cfg.MODEL.WEIGHTS)
-        source = {"config": str(config_file), "weights": cfg.MODEL.WEIGHTS or None}
+        source = {"config": str(config_file), "weights": name_of_weights(cfg, model) or None}
         return cls(model, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, source)
 
     @property

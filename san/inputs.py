@@ -79,10 +79,11 @@ def _fixed_part(pattern):
 
 def _is_image(path):
     hidden = path.name.startswith(".")
-    return not hidden and path.suffix.lower() in _image_suffixes() and path.is_file()
+    return not hidden and path.suffix.lower() in image_suffixes() and path.is_file()
 
 
-def _image_suffixes():
+def image_suffixes():
+    """Suffixes of image files that Pillow reads, in lower case with the dot -> set of str."""
     suffixes = Image.registered_extensions()  # {".jpg": "JPEG", ...}; Pillow caches it
     return {suffix for suffix, kind in suffixes.items() if kind in Image.OPEN}
 

@@ -7,7 +7,7 @@ from detectron2.data import MetadataCatalog
 from san.data.build import get_records
 from san.data.tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, task_of
 from san.errors import UserError
-from san.protocol import load_protocol
+from san.protocol import evaluation_vocabulary, load_protocol
 
 # INPUT.DATASET_MAPPER_NAME that CLIP trains with, and the tasks that it can be evaluated on; all
 # other meta-architectures are segmentors
@@ -52,8 +52,8 @@ def check_test_datasets(cfg):
                 f"MODEL.META_ARCHITECTURE '{model}' cannot be evaluated on; it can on "
                 f"{' and '.join(TASKS[task].title for task in tasks)}"
             )
-        if cfg.TEST.PROTOCOL and model != "CLIP":
-            load_protocol(cfg.TEST.PROTOCOL, name)
+        if model != "CLIP":
+            _check_words(cfg, name)
     if cfg.TEST.AUG.ENABLED and model == "CLIP":
         raise UserError("TEST.AUG.ENABLED is True, but there is no test-time augmentation for CLIP")
     if cfg.TEST.ORACLE_VOCABULARY and model == "CLIP":
@@ -61,7 +61,24 @@ def check_test_datasets(cfg):
             "TEST.ORACLE_VOCABULARY is True, but CLIP itself is not evaluated on label maps; set "
             "it to False"
         )
-    if cfg.TEST.PROTOCOL and model == "CLIP":
-        raise UserError(
-            f"TEST.PROTOCOL is '{cfg.TEST.PROTOCOL}', but CLIP's own evaluation has none"
-        )
+    for key in ("PROTOCOL", "VOCABULARY"):
+        if cfg.TEST[key] and model == "CLIP":
+            raise UserError(f"TEST.{key} is '{cfg.TEST[key]}', but CLIP's own evaluation has none")
+
+
+def _check_words(cfg, dataset_name):
+    """Read the protocol and the words of a data set, and refuse what does not go together."""
+    if cfg.TEST.PROTOCOL:
+        load_protocol(cfg.TEST.PROTOCOL, dataset_name)
+    vocabulary = evaluation_vocabulary(cfg, dataset_name)
+    if vocabulary is None or vocabulary.background_threshold is None:
+        return
+    for key, value in (
+        ("ORACLE_VOCABULARY", cfg.TEST.ORACLE_VOCABULARY),
+        ("AUG.ENABLED", cfg.TEST.AUG.ENABLED),
+    ):
+        if value:
+            raise UserError(
+                f"TEST.{key} is True, but it has no background_threshold, and the vocabulary of "
+                f"'{dataset_name}' does; set it to False, or take the threshold out of the file"
+            )

@@ -32,6 +32,9 @@ def add_san_config(cfg):
     # How DATASETS.TEST is evaluated: "": INPUT's sizes and the data sets' own names; else a folder
     # of configs/protocols ("san", "sclip", "maskclip", "common") or one of one's own
     cfg.TEST.PROTOCOL = ""
+    # Vocabulary file with the words of the labels, in place of those of the protocol or the data
+    # sets; "": none
+    cfg.TEST.VOCABULARY = ""
     # Attention is always the fused one of PyTorch; kept because published files may set it
     cfg.MODEL.FLASH = False
     cfg.WANDB = CN()

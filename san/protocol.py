@@ -13,7 +13,8 @@ A protocol is a folder of YAML files, one per data set, named as the data set is
     score_threshold: 0.1       # a pixel whose best score is below this is class 0; 0: none is
     area_threshold: 0.1        # a class of at most this share of the foreground becomes class 0
 
-The order of the classes is that of the labels. The published protocols are in configs/protocols.
+Class i of the vocabulary is label i, or its ``id`` is the label. The published protocols are in
+configs/protocols.
 """
 
 import numbers
@@ -21,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from san.errors import UserError
+from san.label_vocabulary import load_label_vocabulary
 from san.modeling.text.templates import get_templates
 from san.modeling.text.vocabulary import Vocabulary
 
@@ -46,7 +47,8 @@ class Protocol:
         window, stride: side and step of the sliding window; None: the whole image at once.
         size_divisibility: images are padded to a multiple of this; None: the model's own.
         templates: prompts, each with one "{}"; None: the model's own.
-        vocabulary: class i is label i of the data set; None: the data set's own names.
+        vocabulary: the classes of the labels (`san.label_vocabulary`); None: the data set's
+            own names.
         logit_scale: factor of the cosines before the softmax; None: the model's own.
         score_threshold: a pixel whose best score is below it goes to class 0; 0: none does.
         area_threshold: a class (but 0) whose share of the pixels of all classes (but 0) is not
@@ -88,10 +90,27 @@ def load_protocol(name, dataset_name):
             f"TEST.PROTOCOL: '{name}' is not laid down for the data set '{dataset_name}', only for "
             f"{', '.join(known) or 'none'}; write {path}, or choose another protocol"
         )
-    fields = _read(path)
-    protocol = Protocol(name=name, dataset=dataset_name, **fields)
-    _check_num_classes(protocol, path)
-    return protocol
+    return Protocol(name=name, dataset=dataset_name, **_read(path, dataset_name))
+
+
+def evaluation_vocabulary(cfg, dataset_name):
+    """The words that a data set is evaluated by, one place for all who need to know.
+
+    Args:
+        cfg: TEST.VOCABULARY, a vocabulary file, or else TEST.PROTOCOL.
+        dataset_name (str): registered name.
+
+    Returns:
+        Vocabulary | None: None stands for the data set's own names.
+
+    Raises:
+        UserError: a file that cannot be used or does not fit the data set.
+    """
+    if cfg.TEST.VOCABULARY:
+        return load_label_vocabulary(cfg.TEST.VOCABULARY, dataset_name)
+    if cfg.TEST.PROTOCOL:
+        return load_protocol(cfg.TEST.PROTOCOL, dataset_name).vocabulary
+    return None
 
 
 def protocol_names():
@@ -109,7 +128,7 @@ def _find_folder(name):
     )
 
 
-def _read(path):
+def _read(path, dataset_name):
     """The checked fields of one file -> dict for `Protocol`."""
     where = f"protocol file {path}"
     try:
@@ -125,7 +144,7 @@ def _read(path):
     if "templates" in fields:
         fields["templates"] = _read_templates(fields["templates"], where)
     if "vocabulary" in fields:
-        fields["vocabulary"] = _read_vocabulary(fields["vocabulary"], path)
+        fields["vocabulary"] = _read_vocabulary(fields["vocabulary"], path, dataset_name)
     return fields
 
 
@@ -165,24 +184,11 @@ def _read_templates(templates, where):
     return get_templates(checked, f"{where}: templates") if isinstance(checked, str) else checked
 
 
-def _read_vocabulary(name, path):
+def _read_vocabulary(name, path, dataset_name):
     """The vocabulary file ``name`` beside the protocol file ``path``.
 
     A published list may hold a word in two classes, as SCLIP's "bed": it is taken as it is.
     """
     if not isinstance(name, str):
         raise UserError(f"protocol file {path}: vocabulary is {name!r}; give the name of a file")
-    return Vocabulary.from_file(path.parent / name, allow_duplicates=True)
-
-
-def _check_num_classes(protocol, path):
-    """Raise UserError unless the vocabulary has one class per label of the data set."""
-    if protocol.vocabulary is None or protocol.dataset not in DatasetCatalog:
-        return
-    names = MetadataCatalog.get(protocol.dataset).get("stuff_classes")
-    if names and len(names) != len(protocol.vocabulary):
-        raise UserError(
-            f"protocol file {path}: its vocabulary has {len(protocol.vocabulary)} classes, but the "
-            f"data set '{protocol.dataset}' has {len(names)}; list one class per label, in the "
-            "order of the labels"
-        )
+    return load_label_vocabulary(path.parent / name, dataset_name, allow_duplicates=True)

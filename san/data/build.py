@@ -13,7 +13,7 @@ from detectron2.data import (
 from detectron2.utils import comm
 
 from san.errors import UserError
-from san.protocol import load_protocol, evaluation_vocabulary
+from san.protocol import evaluation_vocabulary, load_protocol
 
 from .caption_mapper import CaptionMapper, ClipTestMapper
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper

@@ -108,17 +108,18 @@ class TestDatasetMapper:
     __test__ = False  # not a test case, whatever pytest makes of the name
 
     @configurable
-    def __init__(self, *, augmentations, protocol=None):
+    def __init__(self, *, augmentations, protocol=None, vocabulary=None):
         """
         Args:
             augmentations (list[T.Augmentation]): deterministic, usually one resize.
-            protocol (Protocol | None): passed on to the model.
+            protocol (Protocol | None), vocabulary (Vocabulary | None): passed on to the model.
         """
         self.augmentations = T.AugmentationList(augmentations)
-        self.protocol = protocol
+        settings = {"protocol": protocol, "vocabulary": vocabulary}
+        self.settings = {key: value for key, value in settings.items() if value is not None}
 
     @classmethod
-    def from_config(cls, cfg, protocol=None):
+    def from_config(cls, cfg, protocol=None, vocabulary=None):
         """Resize the shorter side to the minimal size, the longer to at most the maximal one.
 
         The sizes are those of the protocol; without one, INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST.
@@ -127,7 +128,11 @@ class TestDatasetMapper:
         sizes = cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST
         if protocol is not None:
             sizes = protocol.min_size, protocol.max_size
-        return {"augmentations": [T.ResizeShortestEdge(*sizes)], "protocol": protocol}
+        return {
+            "augmentations": [T.ResizeShortestEdge(*sizes)],
+            "protocol": protocol,
+            "vocabulary": vocabulary,
+        }
 
     def __call__(self, record):
         """
@@ -138,7 +143,7 @@ class TestDatasetMapper:
                 "image": (3, H, W) uint8 tensor, RGB.
                 "height", "width": size of the image file, upright: the size of the output.
                 "output": "label_map", so that the model forms no score volume.
-                "protocol": where there is one, and "vocabulary" where that has one.
+                "protocol", "vocabulary": where there is one.
         Raises:
             UserError: the image cannot be read.
         """
@@ -148,19 +153,12 @@ class TestDatasetMapper:
         pixels = np.ascontiguousarray(augmented.image.transpose(2, 0, 1))
         return {
             **copy.deepcopy(record),
-            **self._protocol_inputs(),
+            **self.settings,
             "image": torch.from_numpy(pixels),  # (3, H, W)
             "height": image.shape[0],
             "width": image.shape[1],
             "output": "label_map",
         }
-
-    def _protocol_inputs(self):
-        if self.protocol is None:
-            return {}
-        if self.protocol.vocabulary is None:
-            return {"protocol": self.protocol}
-        return {"protocol": self.protocol, "vocabulary": self.protocol.vocabulary}
 
 
 def build_train_augmentations(cfg):

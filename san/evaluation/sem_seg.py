@@ -10,6 +10,7 @@ from detectron2.utils import comm
 from san.data.dataset_mapper import check_labels
 from san.data.datasets import load_labels
 from san.errors import UserError
+from san.label_vocabulary import to_labels
 
 from .bootstrap import PoissonBootstrap
 from .boundary import boundary_counts
@@ -74,7 +75,8 @@ class SemSegEvaluator(DatasetEvaluator):
         """Count the pixels of a batch.
 
         Args:
-            inputs (list[dict]): ``file_name`` of the image, ``sem_seg_file_name`` of its labels.
+            inputs (list[dict]): ``file_name`` of the image, ``sem_seg_file_name`` of its labels,
+                and the `Vocabulary` whose ids are the labels, where there is one.
             outputs (list[dict]): ``label_map`` (H, W) int, -1 for none of the classes, or
                 ``sem_seg`` (C, H, W) scores; H x W is the size of the image file. With an oracle
                 vocabulary also ``oracle_label_map``, like ``label_map``.
@@ -84,7 +86,7 @@ class SemSegEvaluator(DatasetEvaluator):
                 a class nor the ignore label; a prediction with a label that is no class.
         """
         for record, output in zip(inputs, outputs, strict=True):
-            predicted = _label_map(output)  # (H, W)
+            predicted = self._labels(record, output)  # (H, W)
             target = load_labels(record, self.metadata, dtype=None)  # (H, W)
             check_labels(record, target, predicted.shape, self.metadata)
             maps = {"predicted": predicted}
@@ -110,6 +112,14 @@ class SemSegEvaluator(DatasetEvaluator):
             self._sums["boundary"] += boundary_counts(predicted, target, num_classes)
         if oracle is not None:
             count_pairs(oracle, target, num_classes).add_to(self._sums["oracle"])
+
+    def _labels(self, record, output):
+        """(H, W) int array of predicted labels, -1 for none, from a label map or from scores."""
+        if "label_map" in output:
+            positions = output["label_map"].cpu().numpy()
+        else:
+            positions = argmax_classes(output["sem_seg"])
+        return to_labels(positions, record.get("vocabulary"), len(self.class_names))
 
     def _without_ignored(self, target):
         """The label map with C for ignored pixels."""
@@ -158,13 +168,6 @@ def _named(overall, classes):
     metrics |= {"mACC": overall["mACC"], "pACC": overall["pACC"]}
     metrics |= {f"ACC-{c['name']}": c["ACC"] for c in classes}
     return {**metrics, **overall}
-
-
-def _label_map(output):
-    """(H, W) int array of the predicted classes, from a label map or from scores."""
-    if "label_map" in output:
-        return output["label_map"].cpu().numpy()
-    return argmax_classes(output["sem_seg"])
 
 
 def _without_none(labels, num_classes):

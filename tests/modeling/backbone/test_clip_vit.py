@@ -1,13 +1,21 @@
 """Both parts of CLIP together are open_clip's own tower."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from san.errors import UserError
 from san.modeling.backbone.clip import build_clip
-from san.modeling.backbone.clip_attention import attend, project, run_block
-from san.modeling.backbone.clip_vit import ClipViT, deep_part, freeze
+from san.modeling.backbone.clip_attention import (
+    attend,
+    identity_attention,
+    plain_attention,
+    project,
+    run_block,
+)
+from san.modeling.backbone.clip_vit import ClipViT, DenseClipViT, deep_part, freeze
 from san.modeling.text.text_encoder import TextEncoder
 
 
@@ -106,3 +114,68 @@ def test_open_clip_keeps_what_is_used_of_it(clip):
         assert F.linear(torch.zeros(1, 64), attn.out_proj.weight).shape == (1, 64)
         assert attn.num_heads == 4
         assert all(hasattr(block, name) for name in ("ln_1", "ln_2", "ls_1", "ls_2", "mlp"))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(64, 64), (96, 80)])
+def test_plain_last_attention_is_encode_image(clip, size):
+    """At another size than its own, open_clip is asked with a resized position embedding."""
+    model, image = clip[0], torch.randn(2, 3, *size)
+    features = DenseClipViT(model.visual)(image)
+    expected = model.encode_image(image) if size == (64, 64) else resized_encode(model, image)
+    torch.testing.assert_close(features.cls_embed, expected, atol=1e-5, rtol=1e-4)
+    assert features.grid_size == (size[0] // 16, size[1] // 16)
+    assert features.patch_embeds.shape == (2, features.grid_size[0] * features.grid_size[1], 64)
+
+
+def resized_encode(model, image):
+    visual = copy.deepcopy(model.visual)
+    grid = visual.positional_embedding[1:].T.view(1, 64, 4, 4)
+    grid = F.interpolate(grid, (image.shape[2] // 16, image.shape[3] // 16), mode="bicubic")
+    parts = [visual.positional_embedding[:1], grid[0].flatten(1).T]
+    visual.positional_embedding = torch.nn.Parameter(torch.cat(parts))
+    return visual(image)
+
+
+@torch.no_grad()
+def test_identity_in_the_last_block_is_open_clip_under_a_mask(clip):
+    """Residual and MLP stay: open_clip's own last block, in which no token sees another."""
+    visual, image = clip[0].visual, torch.randn(2, 3, 64, 64)
+    dense = DenseClipViT(visual, identity_attention)
+    x, _ = dense.embed(image)
+    for block in visual.transformer.resblocks[:-1]:
+        x = block(x)
+    mask = torch.full((17, 17), float("-inf")).fill_diagonal_(0)
+    x = visual.transformer.resblocks[-1](x, attn_mask=mask)
+    expected = visual.ln_post(x[:, 1:]) @ visual.proj
+    torch.testing.assert_close(dense(image).patch_embeds, expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_queries_and_keys_of_an_early_block(clip):
+    """They meet the values, and the output projection, of the last one."""
+    visual, image = clip[0].visual, torch.randn(1, 3, 64, 64)
+    seen = {}
+
+    def attention(inputs):
+        seen["inputs"] = inputs
+        return plain_attention(inputs)
+
+    features = DenseClipViT(visual, attention, qk_block=2)(image)
+    x, _ = DenseClipViT(visual).embed(image)
+    for i, block in enumerate(visual.transformer.resblocks, start=1):
+        if i == 2:
+            q, k = project(block.attn, block.ln_1(x), "qk")
+        if i == 4:
+            v = project(block.attn, block.ln_1(x), "v")[0]
+            keys = project(block.attn, block.ln_1(x), "k")[0]
+        x = block(x)
+    for name, expected in (("q", q), ("k", k), ("v", v)):
+        torch.testing.assert_close(
+            getattr(seen["inputs"], name), expected, atol=1e-5, rtol=1e-4, msg=name
+        )
+    expected = keys[:, :, 1:].transpose(1, 2).flatten(2)  # the keys that are handed on
+    torch.testing.assert_close(features.keys, expected, atol=1e-5, rtol=1e-4)
+    last = DenseClipViT(visual, plain_attention, qk_block=4)(image)
+    torch.testing.assert_close(last.patch_embeds, DenseClipViT(visual)(image).patch_embeds)
+    assert not torch.allclose(features.patch_embeds, last.patch_embeds)

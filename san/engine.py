@@ -113,7 +113,7 @@ class Trainer(DefaultTrainer):
 
     def _evaluate(self):
         """Results for the writers: overall metrics without those of every class, without NaN."""
-        weights = f"training, {self.iter + 1} iterations"
+        weights = f"training, {min(self.iter + 1, self.max_iter)} iterations"
         self._last_eval_results = self.test(self.cfg, self.model, weights)
         results = flatten_results_dict(self._last_eval_results)
         names = {name for names in METRICS.values() for name in names}
@@ -230,7 +230,8 @@ class Trainer(DefaultTrainer):
             folder = Path(cfg.OUTPUT_DIR) / folder
             write_results(folder, by_name)
             origin = describe_weights(_without_wrappers(model), weights)
-            write_card(folder, cfg, by_name, evaluators, origin, memory)
+            evaluated = [e.describe(r) for r, e in zip(by_name.values(), evaluators, strict=True)]
+            write_card(folder, evaluated, memory, origin, cfg)
         return results
 
     @classmethod

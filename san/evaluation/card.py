@@ -17,6 +17,7 @@ card.json, whose keys always come in this order:
                 memory is that of the largest process
     command     the command line
     created     time, UTC
+    bootstrap   data set -> {level, seed, mIoU (list of replicates)}; empty without a bootstrap
 
 card.md says the same to people.
 """
@@ -25,14 +26,16 @@ import dataclasses
 import datetime
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from san.checkpoint import local_path
+from san.data.tasks import SEM_SEG, task_of
 from san.errors import UserError
 from san.files import file_sha256, write_json, write_text
-from san.protocol import load_protocol
+from san.protocol import evaluation_vocabulary, load_protocol
 from san.provenance import (
     code_version,
     command_line,
@@ -52,37 +55,55 @@ NAME = "card.json"
 NO_BEARING = (
     *("OUTPUT_DIR", "VERSION", "MODEL.WEIGHTS", "MODEL.DEVICE", "DATASETS.", "DATALOADER."),
     *("TEST.EXPECTED_RESULTS", "TEST.EVAL_PERIOD", "SOLVER.TEST_IMS_PER_BATCH", "WANDB."),
-    *("CUDNN_BENCHMARK", "VIS_PERIOD"),
+    *("CUDNN_BENCHMARK", "VIS_PERIOD", "TEST.VOCABULARY"),  # its words have a digest of their own
 )
 
 
-def write_card(folder, cfg, results, measured, weights, memory):
+class Evaluated(NamedTuple):
+    """The evaluation of one data set.
+
+    ``output_dir`` is where its reports are, ``seconds`` the wall time.
+    """
+
+    dataset: str
+    kind: str  # a key of METRICS
+    metrics: dict
+    images: int
+    seconds: float
+    output_dir: Path
+
+
+def write_card(folder, evaluated, memory, weights, cfg=None):
     """Write card.json and card.md of an evaluation.
 
     Args:
         folder (Path)
-        cfg: the whole config.
-        results (dict): data set -> {kind: metrics}; those of METRICS[kind] are kept.
-        measured (list[Measured]): evaluators, in the order of ``results``.
-        weights (dict): of `describe_weights`.
+        evaluated (list[Evaluated]): of the metrics, those of METRICS are kept.
         memory (dict): of `san.evaluation.cost.largest_memory`.
+        weights (dict): of `describe_weights`, or like it.
+        cfg: the whole config; None: no model was run.
     """
-    entries = {
-        name: _describe_result(cfg, name, result, evaluator)
-        for (name, result), evaluator in zip(results.items(), measured, strict=True)
-    }
+    seconds, images = (sum(getattr(e, key) for e in evaluated) for key in ("seconds", "images"))
     card = {
         "format": FORMAT,
-        "results": entries,
-        "model": cfg.MODEL.META_ARCHITECTURE,
+        "results": {e.dataset: _describe_result(e, cfg) for e in evaluated},
+        "model": cfg and cfg.MODEL.META_ARCHITECTURE,
         "weights": weights,
-        "config": describe_config(cfg),
+        "config": cfg and describe_config(cfg),
         "code": code_version(),
         "versions": library_versions(),
-        "machine": {**machine(cfg.MODEL.DEVICE), "processes": comm.get_world_size()},
-        "cost": {**_cost(measured), "peak_memory_mb": memory},
+        "machine": {
+            **machine(cfg.MODEL.DEVICE if cfg else "cpu"),
+            "processes": comm.get_world_size(),
+        },
+        "cost": {
+            "seconds": seconds,
+            "seconds_per_image": seconds / max(1, images),
+            "peak_memory_mb": memory,
+        },
         "command": command_line(),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "bootstrap": _read_replicates(evaluated),
     }
     card = without_nan(card)
     write_json(Path(folder) / NAME, card)
@@ -115,21 +136,27 @@ def read_card(path):
     return card
 
 
-def _describe_result(cfg, name, result, measured):
-    ((kind, metrics),) = result.items()
+def _describe_result(evaluated, cfg):
+    metrics = evaluated.metrics
     return {
-        "kind": kind,
-        "images": measured.images,
-        "seconds": measured.seconds,
-        "seconds_per_image": measured.seconds / max(1, measured.images),
-        "metrics": {key: metrics[key] for key in METRICS[kind] if key in metrics},
-        **_describe_words(cfg, name, kind),
+        "kind": evaluated.kind,
+        "images": evaluated.images,
+        "seconds": evaluated.seconds,
+        "seconds_per_image": evaluated.seconds / max(1, evaluated.images),
+        "metrics": {key: metrics[key] for key in METRICS[evaluated.kind] if key in metrics},
+        **_describe_words(cfg, evaluated.dataset),
     }
 
 
-def _cost(measured):
-    seconds, images = (sum(getattr(m, key) for m in measured) for key in ("seconds", "images"))
-    return {"seconds": seconds, "seconds_per_image": seconds / max(1, images)}
+def _read_replicates(evaluated):
+    """Bootstrap replicates of the data sets, which their evaluators have written, where any."""
+    found = {}
+    for item in evaluated:
+        path = Path(item.output_dir) / "sem_seg_evaluation.json"
+        report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "bootstrap" in report:
+            found[item.dataset] = report["bootstrap"]
+    return found
 
 
 def describe_weights(model, source):
@@ -166,22 +193,35 @@ def _flatten(node, prefix=""):
             yield prefix + key, json.loads(json.dumps(value))
 
 
-def _describe_words(cfg, name, kind):
+def _describe_words(cfg, name):
     """Protocol and class list of a data set, as the model got them."""
-    has_protocol = cfg.TEST.PROTOCOL and kind == "sem_seg"
-    protocol = load_protocol(cfg.TEST.PROTOCOL, name) if has_protocol else None
-    metadata = MetadataCatalog.get(name)
-    names = metadata.get("stuff_classes") or metadata.get("thing_classes")
-    classes = [[word.strip()] for word in names] if names else None
-    if protocol is not None and protocol.vocabulary is not None:
-        classes = protocol.vocabulary.classes
+    protocol = vocabulary = None
+    if cfg and task_of(name) == SEM_SEG:
+        vocabulary = evaluation_vocabulary(cfg, name)
+        if cfg.TEST.PROTOCOL:
+            protocol = load_protocol(cfg.TEST.PROTOCOL, name)
     return {
         "protocol": protocol and {"name": protocol.name, "sha256": _protocol_sha256(protocol)},
-        "vocabulary": classes and {"classes": len(classes), "sha256": value_sha256(classes)},
+        "vocabulary": _describe_vocabulary(vocabulary, MetadataCatalog.get(name)),
     }
 
 
+def _describe_vocabulary(vocabulary, metadata):
+    """Number and digest of the classes; of the data set's own names without a vocabulary."""
+    names = metadata.get("stuff_classes") or metadata.get("thing_classes")
+    if vocabulary is None and names is None:
+        return None
+    classes = vocabulary.classes if vocabulary else [[name.strip()] for name in names]
+    words = {
+        "classes": classes,
+        "templates": vocabulary and vocabulary.templates,
+        "background_threshold": vocabulary and vocabulary.background_threshold,
+    }
+    return {"classes": len(classes), "sha256": value_sha256(words)}
+
+
 def _protocol_sha256(protocol):
-    """Digest of a protocol without its class list, which has one of its own."""
-    fields = [field.name for field in dataclasses.fields(protocol) if field.name != "vocabulary"]
+    """Digest of a protocol's settings; its class list has one of its own."""
+    fields = {field.name for field in dataclasses.fields(protocol)}
+    fields -= {"name", "dataset", "vocabulary"}
     return value_sha256({name: getattr(protocol, name) for name in fields})

@@ -42,14 +42,15 @@ def _conditions(results):
 def _facts(card):
     """(name, text) of everything that holds for all data sets."""
     weights, code, host, cost = (card[key] for key in ("weights", "code", "machine", "cost"))
-    file = f", file {weights['file_sha256']}" if weights["file_sha256"] else ""
-    state = ", with changes that are not committed" if code["dirty"] else ""
+    digests = {"tensors": weights["sha256"], "file": weights["file_sha256"]}
+    digests = ", ".join(f"{name} {digest}" for name, digest in digests.items() if digest)
+    changed = ", with changes that are not committed" if code["dirty"] else ""
     memory = cost["peak_memory_mb"]
     used = [f"{value:.0f} MB ({kind.upper()})" for kind, value in memory.items() if value]
-    yield "model", card["model"]
-    yield "weights", f"{weights['source'] or 'none'} (tensors {weights['sha256']}{file})"
-    yield "config", card["config"]["sha256"]
-    yield "code", f"san {code['san']}, revision {code['revision'] or 'unknown'}{state}"
+    yield "model", card["model"] or "none"
+    yield "weights", f"{weights['source'] or 'none'} ({digests})"
+    yield "config", card["config"]["sha256"] if card["config"] else "none"
+    yield "code", f"san {code['san']}, revision {code['revision'] or 'unknown'}{changed}"
     yield "versions", ", ".join(f"{k} {v}" for k, v in card["versions"].items() if v)
     yield "machine", f"{host['cpu']}, {host['cores']} cores; GPU: {host['gpu'] or 'none'}"
     yield "processes", f"{host['processes']}, of {host['threads']} threads"

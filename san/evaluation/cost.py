@@ -7,23 +7,21 @@ from detectron2.utils import comm
 
 from san.provenance import peak_memory
 
+from .card import Evaluated
+
 
 class Measured(DatasetEvaluator):
     """An evaluator, and the time from its first image to its metrics.
 
-    Attributes:
-        images (int): that were evaluated, all processes together; as ``seconds``, there after
-            :meth:`evaluate`, on the main process.
-        seconds (float): wall time of the slowest process, loading of images included.
+    Loading of images is in the time. Of several processes, the slowest one counts.
     """
 
     def __init__(self, evaluator):
         """
         Args:
-            evaluator (DatasetEvaluator)
+            evaluator (DatasetEvaluator): with ``dataset_name`` and ``output_dir``.
         """
         self.evaluator = evaluator
-        self.images = self.seconds = None
 
     def reset(self):
         """Start anew, the clock too."""
@@ -42,8 +40,19 @@ class Measured(DatasetEvaluator):
         parts = comm.gather((self._count, time.perf_counter() - self._start))
         if comm.is_main_process():
             counts, seconds = zip(*parts, strict=True)
-            self.images, self.seconds = sum(counts), max(seconds)
+            self._images, self._seconds = sum(counts), max(seconds)
         return results
+
+    def describe(self, results):
+        """What a card tells of the data set -> Evaluated; after :meth:`evaluate`, on the main
+        process.
+
+        Args:
+            results (dict): {kind: metrics}, of the evaluator.
+        """
+        ((kind, metrics),) = results.items()
+        name, folder = self.evaluator.dataset_name, self.evaluator.output_dir
+        return Evaluated(name, kind, metrics, self._images, self._seconds, folder)
 
 
 def largest_memory():

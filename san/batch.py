@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from san.errors import UserError
 from san.image_io import read_image
+from san.truth import describe_metrics
 
 _WORKERS = 4  # threads that decode and encode images
 _AHEAD = 3  # images in memory on either side of the model
@@ -22,9 +23,10 @@ class Outcome(NamedTuple):
     path: Path
     record: dict | None
     error: str | None
+    matrix: np.ndarray | None = None  # (C + 1, C + 1), [predicted, true], where the truth is known
 
 
-def segment_files(segmenter, inputs, vocabulary, output, background_threshold=None):
+def segment_files(segmenter, inputs, vocabulary, output, background_threshold=None, truth=None):
     """Segment images and write their overlays and labels below a folder.
 
     Args:
@@ -33,6 +35,7 @@ def segment_files(segmenter, inputs, vocabulary, output, background_threshold=No
         vocabulary: `Vocabulary`.
         output: folder of the results.
         background_threshold: as in `Segmenter`.
+        truth: `san.truth.Truth`; results are compared with it, and a picture is drawn of both.
 
     Yields:
         Outcome of each image, in order, its files being written. A bad image has an error and does
@@ -52,10 +55,12 @@ def segment_files(segmenter, inputs, vocabulary, output, background_threshold=No
 
     def write(segmented):
         item, result, seconds, error = segmented
-        record = None
+        record = matrix = None
         if error is None:
             record, error = _attempt(_write_result, item, result, seconds, output)
-        return Outcome(item.path, record, error)
+        if error is None and truth is not None:
+            matrix, error = _attempt(_compare, item, result, truth, record, output)
+        return Outcome(item.path, None if error else record, error, matrix)
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         loaded = _run_ahead(pool, read, inputs)
@@ -110,6 +115,16 @@ def _write_result(item, result, seconds, output):
         "seconds": round(seconds, 4),
         "classes": describe_classes(result.label_map, result.scores, result.vocabulary),
     }
+
+
+def _compare(item, result, truth, record, output):
+    """Compare a result with the truth, write a picture of both -> confusion matrix."""
+    true = truth.read(item.name, result.label_map.shape)
+    matrix = truth.count(result.label_map, true)
+    record["metrics"] = describe_metrics(matrix, result.names)
+    path = result.save_comparison(Path(output, item.name), true, record["metrics"]["mIoU"])
+    record["comparison"] = path.relative_to(output).as_posix()
+    return matrix
 
 
 def describe_classes(label_map, scores, vocabulary):

@@ -16,7 +16,7 @@ from san.files import atomic_path
 from san.image_io import read_image, write_labels
 from san.modeling.text.templates import get_templates
 from san.modeling.text.vocabulary import Vocabulary, check_background_threshold
-from san.visualize import draw_overlay
+from san.visualize import draw_comparison, draw_overlay
 from san.weights import MODELS
 
 _SEED = 0  # of the random weights of a model that has no trained ones
@@ -79,6 +79,23 @@ class Segmentation:
         write_labels(labels, self.label_map)
         return overlay, labels
 
+    def save_comparison(self, stem, truth, miou=None):
+        """Write ``stem``.comparison.jpg: image, truth and labels side by side -> its Path.
+
+        Args:
+            truth: (H,W) int, position in the vocabulary, -1 where unlabeled.
+            miou: in percent, for the title; None: not shown.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        path = Path(f"{stem}.comparison.jpg")
+        title = "prediction" if miou is None else f"prediction, mIoU {miou:.1f} %"
+        picture = draw_comparison(self.image, truth, self.label_map, self.names, self.colors, title)
+        with atomic_path(path) as temporary:
+            picture.save(temporary, format="JPEG", quality=92)
+        return path
+
 
 class Segmenter:
     """A model that segments any image by any vocabulary.
@@ -110,16 +127,13 @@ class Segmenter:
             config_file: config of the weights; by default that of the named model.
             opts: KEY VALUE pairs over the config.
 
-        A model without trained weights gets random ones, always the same (see `trained`).
-
         Raises:
             UserError: an unknown name, config or device, or weights that do not fit.
         """
         known = str(name).removeprefix("san://")
         if known in MODELS:
-            entry = MODELS[known]
-            weights = f"san://{known}" if entry.trained else None
-            return cls.from_config(config_file or entry.config, weights, opts, device)
+            config_file = config_file or MODELS[known].config
+            return cls.from_config(config_file, f"san://{known}", opts, device)
         if config_file is None:
             raise UserError(
                 f"{str(name)!r} is none of the published models ({', '.join(MODELS)}): "
@@ -136,6 +150,8 @@ class Segmenter:
             weights: path, URL or ``san://NAME``; None: MODEL.WEIGHTS of the config and ``opts``.
             opts: KEY VALUE pairs over the config.
             device: as in `from_pretrained`; MODEL.DEVICE in ``opts`` counts where it is None.
+
+        A model without weights gets random ones, always the same (see `trained`).
 
         Raises:
             UserError: see `from_pretrained`.

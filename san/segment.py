@@ -1,10 +1,12 @@
 """The command that segments images: ``san segment``, which is also ``demo/demo.py``.
 
 It writes to the output folder NAME.overlay.jpg and NAME.labels.png of each image, and for the run
-predictions.json, which is whole whenever it is there:
+predictions.json, which is whole whenever it is there. Where the truth is known (``--truth``), also
+NAME.comparison.jpg, and metrics in predictions.json:
 
     version, config, weights (null: untrained), device, background_threshold
     vocabulary  list of {name, synonyms, id, color}
+    metrics     with --truth, mIoU, pACC and IoU of all images together; of each image below
     complete    false where the run was interrupted
     images      list of {file, overlay, labels, height, width, seconds, classes}; the classes are
                 those present, largest first, with their masks as COCO RLE (`san.batch`)
@@ -20,6 +22,7 @@ from san.files import write_json
 
 RESULTS = "predictions.json"
 _VOCABULARY_SUFFIXES = (".txt", ".yaml", ".yml", ".json")
+ENDINGS = (".overlay.jpg", ".labels.png", ".comparison.jpg")
 _SAVE_EVERY = 30  # seconds between two writings of predictions.json
 _INTERRUPTED = 130  # exit status, as shells have it
 
@@ -34,6 +37,11 @@ def add_arguments(parser):
         "--vocabulary", nargs="+", required=True, metavar="WORD",
         help='classes: words ("cat" "sofa|couch", or "cat, sofa|couch"), or one file: '
         "YAML, or text with one class per line",
+    )  # fmt: skip
+    parser.add_argument(
+        "--truth", metavar="DIR",
+        help="folder of true label maps, NAME.png for the image NAME, in the vocabulary's ids: "
+        "print the mIoU, draw truth and result side by side",
     )  # fmt: skip
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results")
     parser.add_argument(
@@ -65,6 +73,11 @@ def main(args):
 
     vocabulary = parse_vocabulary(args.vocabulary)
     check_background_threshold(args.background_threshold)
+    truth = None
+    if args.truth:
+        from san.truth import Truth
+
+        truth = Truth(args.truth, vocabulary)
     output = Path(args.output)
     inputs = find_inputs(args.input, exclude=output)
     _check_output(output, inputs, args.overwrite)
@@ -75,7 +88,7 @@ def main(args):
             "NOTE: the weights are UNTRAINED (random): the pictures show the steps from image and "
             "words to results, not the accuracy of the model."
         )
-    run = Run(segmenter, vocabulary, output, args.background_threshold)
+    run = Run(segmenter, vocabulary, output, args.background_threshold, truth)
     return run(inputs)
 
 
@@ -99,7 +112,7 @@ def _check_output(output, inputs, overwrite):
         raise UserError(f"--output {output} is a file: give a folder")
     targets = [output / RESULTS]
     for item in inputs:
-        targets += [Path(output, f"{item.name}{end}") for end in (".overlay.jpg", ".labels.png")]
+        targets += [Path(output, f"{item.name}{end}") for end in ENDINGS]
     present = [target for target in targets if target.exists()]
     if present and not overwrite:
         raise UserError(
@@ -119,10 +132,10 @@ def _build_segmenter(args):
 class Run:
     """One run over many images, and its predictions.json."""
 
-    def __init__(self, segmenter, vocabulary, output, background_threshold):
+    def __init__(self, segmenter, vocabulary, output, background_threshold, truth=None):
         self.segmenter, self.vocabulary, self.output = segmenter, vocabulary, output
-        self.background_threshold = background_threshold
-        self.images, self.failed = [], []
+        self.background_threshold, self.truth = background_threshold, truth
+        self.images, self.failed, self.matrix = [], [], 0
 
     def __call__(self, inputs):
         """Segment ``inputs`` with a progress bar -> exit status."""
@@ -131,7 +144,12 @@ class Run:
         from san.batch import segment_files
 
         outcomes = segment_files(
-            self.segmenter, inputs, self.vocabulary, self.output, self.background_threshold
+            self.segmenter,
+            inputs,
+            self.vocabulary,
+            self.output,
+            self.background_threshold,
+            self.truth,
         )
         saved = time.monotonic()
         status = _INTERRUPTED
@@ -152,14 +170,27 @@ class Run:
     def _note(self, outcome, write):
         if outcome.error is None:
             self.images.append(outcome.record)
+            if outcome.matrix is not None:
+                self.matrix += outcome.matrix
         else:
             self.failed.append({"file": str(outcome.path), "error": outcome.error})
             write(f"error: {outcome.error}", file=sys.stderr)
 
     def _save(self, complete):
         data = {**self._describe(), "complete": complete}
+        if self.metrics:
+            data["metrics"] = self.metrics
         data |= {"images": self.images, "failed": self.failed}
         write_json(self.output / RESULTS, data)
+
+    @property
+    def metrics(self):
+        """Metrics of all images together; None where there is no truth."""
+        from san.truth import describe_metrics
+
+        if self.truth is None or not self.images:
+            return None
+        return describe_metrics(self.matrix, self.vocabulary.names)
 
     def _describe(self):
         """What the images were segmented with."""
@@ -178,8 +209,12 @@ class Run:
 
     def _report(self, total):
         print(f"Segmented {len(self.images)} of {total} images; {len(self.failed)} failed.")
+        if self.metrics:
+            shown = len(self.metrics["IoU"])
+            print(f"mIoU {self.metrics['mIoU']} over the {shown} classes that the truth shows.")
         if self.images:
-            print(f"Look at {self.output / self.images[0]['overlay']}")
+            kind = "overlay" if self.truth is None else "comparison"
+            print(f"Look at {self.output / self.images[0][kind]}")
         print(f"All results: {self.output / RESULTS}")
 
 

@@ -29,22 +29,33 @@ def draw_overlay(image, label_map, names, colors, alpha=0.5):
     Returns:
         PIL image: the view and, below it, a legend sorted by area.
     """
+    view, font_size = draw_view(image, label_map, names, colors, alpha)
     shares = class_shares(label_map)
-    height, width = _view_size(label_map.shape)
-    enlarged = height >= image.shape[0] and width >= image.shape[1]
-    interpolation = cv2.INTER_CUBIC if enlarged else cv2.INTER_AREA
-    pixels = cv2.resize(image, (width, height), interpolation=interpolation)
-    labels = resize_labels(label_map, height, width)
-    view = Image.fromarray(_paint(pixels, labels, np.asarray(colors, np.uint8), alpha))
-    font_size = round(np.clip(max(height, width) / 50, 14, 32))
-    write_names(view, labels, names, colors, shares, font_size)
-    legend = draw_legend(max(width, MIN_SIDE), names, colors, shares, font_size)
+    legend = draw_legend(max(view.width, MIN_SIDE), names, colors, shares, font_size)
     return _stack(view, legend)
 
 
-def _view_size(size):
+def draw_view(image, label_map, names, colors, alpha):
+    """Draw the classes with their names in place -> PIL image, size of its font in pixels.
+
+    The arguments are those of `draw_overlay`.
+    """
+    pixels = resize_to_view(image)
+    height, width = pixels.shape[:2]
+    labels = resize_labels(label_map, height, width)
+    view = Image.fromarray(_paint(pixels, labels, np.asarray(colors, np.uint8), alpha))
+    font_size = round(np.clip(max(height, width) / 50, 14, 32))
+    write_names(view, labels, names, colors, class_shares(label_map), font_size)
+    return view, font_size
+
+
+def resize_to_view(image):
+    """Bring (H,W,3) uint8 to the size of a view, its longer side `MIN_SIDE` to `MAX_SIDE`."""
+    size = image.shape[:2]
     scale = np.clip(max(size), MIN_SIDE, MAX_SIDE) / max(size)
-    return tuple(max(1, round(side * scale)) for side in size)
+    height, width = (max(1, round(side * scale)) for side in size)
+    interpolation = cv2.INTER_CUBIC if scale >= 1 else cv2.INTER_AREA
+    return cv2.resize(image, (width, height), interpolation=interpolation)
 
 
 def _paint(pixels, labels, colors, alpha):

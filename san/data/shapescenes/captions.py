@@ -10,6 +10,8 @@ from .classes import CLASSES, COLORS, PATTERNS, SHAPES, STUFF
 
 NUM_CAPTIONS = 4
 CANONICAL_SHARE = 0.55  # how often a word is the class name's own, and not a synonym
+# How often a lone thing is named by its shape alone ("a star"), and by its color alone
+SHAPE_ALONE, COLOR_ALONE = 0.35, 0.03
 _ONE = (
     "{}", "{}", "a photo of {}", "this is a photo of {}", "there is {} in the scene",
     "one can see {}", "here is {}", "a picture of {}", "an image of {}",
@@ -40,7 +42,10 @@ class Mention:
 
 
 def choose_mention(rng, scene):
-    """Choose what the captions of a scene speak of: nearly always color and shape.
+    """Choose what the captions of a scene speak of: mostly color and shape.
+
+    That some name the shape alone is how people speak, and what makes CLIP learn shapes: pairs that
+    the color tells apart teach it nothing more.
 
     Args:
         rng (np.random.Generator).
@@ -52,10 +57,10 @@ def choose_mention(rng, scene):
     is_crop = len(scene.stuff) <= 1
     is_patterned = any(thing.pattern != "plain" for thing in scene.things)
     return Mention(
-        color=partial >= 0.03,
-        shape=not 0.03 <= partial < 0.06,
-        pattern=bool(rng.random() < (0.6 if is_patterned else 0.2)),
-        stuff=bool(rng.random() < (0.35 if is_crop else 0.9)),
+        color=partial >= SHAPE_ALONE,
+        shape=not SHAPE_ALONE <= partial < SHAPE_ALONE + COLOR_ALONE,
+        pattern=bool(rng.random() < (0.5 if is_patterned else 0.15)),
+        stuff=bool(rng.random() < (0.3 if is_crop else 0.9)),
     )
 
 

@@ -34,9 +34,14 @@ help: ## Show this list
 
 install: $(STAMP) ## Set up the virtual environment: packages, Detectron2, san itself
 
-demo: $(STAMP) ## Segment the sample images into output/demo
-	@$(BIN)/python demo/demo.py --input demo/images --vocabulary demo/vocabulary.yaml \
-	  --output output/demo --overwrite
+demo: $(STAMP) ## Segment scenes by seen, unseen and renamed classes into output/demo
+	@for words in seen unseen; do \
+	  echo "== Classes whose masks training has $$words: demo/$$words.yaml"; \
+	  $(BIN)/python demo/demo.py --input demo/images/$$words --truth demo/truth/$$words \
+	    --vocabulary demo/$$words.yaml --output output/demo/$$words --overwrite || exit 1; done
+	@echo "== All of them under other names: demo/renamed.yaml"
+	@$(BIN)/python demo/demo.py --input demo/images --truth demo/truth \
+	  --vocabulary demo/renamed.yaml --output output/demo/renamed --overwrite
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS: options and paths for pytest)
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)

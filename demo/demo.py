@@ -1,6 +1,6 @@
 """Segment images by your own words: the command ``san segment``.
 
-python demo/demo.py --input demo/images --vocabulary demo/vocabulary.yaml --output output/demo
+python demo/demo.py --input demo/images --vocabulary demo/renamed.yaml --output output/demo
 python demo/demo.py --input photo.jpg --vocabulary cat "sofa|couch" --output output/photo
 """
 

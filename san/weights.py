@@ -21,6 +21,7 @@ from san.files import file_sha256
 ATTEMPTS = 5  # connections per download; each goes on where the one before broke
 PAUSE = 1  # seconds before the second connection, twice that before the third, and so on
 TIMEOUT = 30  # seconds without a byte after which a connection counts as broken
+SHIPPED = Path(__file__).parent / "pretrained"
 _CHUNK = 1 << 20  # bytes
 
 logger = logging.getLogger(__name__)
@@ -31,33 +32,29 @@ class ModelEntry:
     """A model that can be asked for by name.
 
     config: its config, below configs/; :func:`san.config.find_config` finds it.
-    repo, file: repository on Hugging Face and file in it; None: no trained weights are published.
-    size: bytes. sha256: hexadecimal digest.
+    file: of its weights; repo: repository on Hugging Face that has it; None: it is part of this
+    package, in :data:`SHIPPED`.
+    size: bytes. sha256: hexadecimal digest. Both are of published files.
     """
 
     config: str
+    file: str
     repo: str | None = None
-    file: str | None = None
     size: int | None = None
     sha256: str | None = None
 
     @property
-    def trained(self):
-        """Whether there are trained weights."""
-        return self.file is not None
-
-    @property
     def url(self):
-        """Where the file is (``HF_ENDPOINT`` names a mirror of Hugging Face); None: nowhere."""
+        """Where the file is (``HF_ENDPOINT`` names a mirror of Hugging Face); None: it ships."""
         from huggingface_hub import hf_hub_url  # slow to import
 
         endpoint = os.environ.get("HF_ENDPOINT")
-        return hf_hub_url(self.repo, self.file, endpoint=endpoint) if self.trained else None
+        return hf_hub_url(self.repo, self.file, endpoint=endpoint) if self.repo else None
 
 
 # Sizes and digests: the Git LFS pointers in https://huggingface.co/Mendel192/san
 MODELS = {
-    "san_tiny": ModelEntry(config="quick/san_tiny.yaml"),
+    "san_tiny": ModelEntry(config="san_tiny_shapescenes.yaml", file="san_tiny.safetensors"),
     "san_vit_b_16": ModelEntry(
         config="san_clip_vit_res4_coco.yaml",
         repo="Mendel192/san",
@@ -74,12 +71,18 @@ MODELS = {
     ),
 }
 
+# CLIP weights for MODEL.SAN.CLIP_PRETRAINED_NAME
+CLIPS = {
+    "clip_tiny": ModelEntry(config="clip_tiny_shapescenes.yaml", file="clip_tiny.safetensors"),
+}
+
 
 def find_model(name):
-    """The entry of a model; a UserError lists the names where there is none."""
-    if name not in MODELS:
-        raise UserError(f"no model is named {name!r}; there are: {', '.join(MODELS)}")
-    return MODELS[name]
+    """The entry of a model or a CLIP; a UserError lists the names where there is none."""
+    entries = MODELS | CLIPS
+    if name not in entries:
+        raise UserError(f"no model is named {name!r}; there are: {', '.join(entries)}")
+    return entries[name]
 
 
 def cache_folder():
@@ -93,15 +96,12 @@ def weights_path(name):
     """Path of the weights of a model, downloaded if need be, and checked against its digest.
 
     A file that was put into :func:`cache_folder` by hand is used as it is, after the same check.
-    Raises a UserError where there are none, where they cannot be had (it says which file to get,
-    from where, and where to put it), and where the file is not the published one.
+    Raises a UserError where they cannot be had (it says which file to get, from where, and where to
+    put it), and where the file is not the published one.
     """
     entry = find_model(name)
-    if not entry.trained:
-        raise UserError(
-            f"san://{name}: trained weights of it do not ship yet; give your own with "
-            f"MODEL.WEIGHTS, or take one of: {', '.join(n for n in MODELS if MODELS[n].trained)}"
-        )
+    if entry.repo is None:
+        return SHIPPED / entry.file
     path = cache_folder() / entry.file
     if not path.is_file():
         _download_once(entry, path)

@@ -22,7 +22,7 @@ def segmenter():
 
 @pytest.fixture(scope="module")
 def image():
-    with Image.open(Path(__file__).parents[1] / "demo" / "images" / "beach.jpg") as scene:
+    with Image.open(Path(__file__).parents[1] / "demo" / "images" / "seen" / "seen_1.jpg") as scene:
         return np.asarray(scene.resize((120, 90)))
 
 
@@ -119,13 +119,20 @@ def test_twenty_megapixels_in_bounded_memory(segmenter):
 
 def test_random_weights_are_always_the_same(image):
     state = torch.random.get_rng_state()
-    one = Segmenter.from_pretrained("san://san_tiny", device="cpu", opts=SMALL)
+    one = Segmenter.from_config(CONFIG, opts=SMALL, device="cpu")
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(5)
     two = Segmenter.from_config(CONFIG, opts=[*SMALL, "MODEL.DEVICE", "cpu"])
     assert not one.trained
     assert one.source["weights"] is None
     np.testing.assert_array_equal(one(image, WORDS).scores, two(image, WORDS).scores)
+
+
+def test_the_shipped_model(image):
+    segmenter = Segmenter.from_pretrained(device="cpu")
+    assert segmenter.trained
+    assert segmenter.source == {"config": "san_tiny_shapescenes.yaml", "weights": "san://san_tiny"}
+    assert segmenter(image, ["leaves", "road", "sky"]).areas().keys() >= {"leaves", "road"}
 
 
 def test_weights_of_ones_own(segmenter, image, tmp_path):

@@ -40,7 +40,7 @@ def clone(tmp_path_factory):
     for name in ("configs", "datasets", "demo", "tests", "tools", "train_net.py"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    shutil.copy(folder / "demo" / "images" / "beach.jpg", folder / "photo.jpg")
+    shutil.copy(folder / "demo" / "images" / "seen" / "seen_1.jpg", folder / "photo.jpg")
     write_coco_stuff(folder / "datasets", prepared=False)
     return folder
 

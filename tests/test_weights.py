@@ -86,9 +86,9 @@ def publish(monkeypatch, content):
 
 
 def test_every_published_model_can_be_checked():
-    for name, entry in weights.MODELS.items():
+    for name, entry in (weights.MODELS | weights.CLIPS).items():
         assert find_config(entry.config)
-        if entry.trained:
+        if entry.repo:
             assert entry.url == f"https://huggingface.co/{entry.repo}/resolve/main/{name}.pth"
             assert entry.size > 10**6
             assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
@@ -211,9 +211,12 @@ def test_unknown_names_list_the_known_ones():
         PathManager.get_local_path("san://san_vit_b")
 
 
-def test_models_without_trained_weights_say_so():
-    assert weights.MODELS["san_tiny"].url is None
-    with pytest.raises(UserError, match="san://san_tiny: trained weights of it do not ship yet"):
+def test_small_models_ship_with_the_package():
+    shipped = [weights.MODELS["san_tiny"], weights.CLIPS["clip_tiny"]]
+    paths = [weights.weights_path(name) for name in ("san_tiny", "clip_tiny")]
+    assert [entry.url for entry in shipped] == [None, None]
+    assert sum(path.stat().st_size for path in paths) < 15e6
+    with pytest.raises(UserError, match="parameters of the model are missing"):
         load_weights(torch.nn.Linear(1, 1), "san://san_tiny")
 
 

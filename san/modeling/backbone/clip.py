@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from san.errors import UserError
+from san.weights import weights_path
 
 MODEL_CONFIGS = Path(__file__).parents[2] / "model_configs"
 _SUFFIX = "-quickgelu"
@@ -37,7 +38,8 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
 
     Args:
         name (str): open_clip's name, with "/" or "-", or the name of a file in san/model_configs.
-        pretrained (str): open_clip's tag, a file of weights, or "" for random weights.
+        pretrained (str): open_clip's tag, a file of weights, ``san://NAME`` (see
+            `san.weights.CLIPS`), or "" for random weights.
         activation (str): "quick_gelu", "gelu" or "auto", that of the pretrained weights; with none,
             that of the model config or, for a name of open_clip, OpenAI's QuickGELU.
         load_weights (bool): False keeps the random weights, for a checkpoint that has them all.
@@ -48,6 +50,8 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
     """
     name = name.replace("/", "-")
     config = _model_config(name)
+    if pretrained.startswith("san://"):
+        pretrained = str(weights_path(pretrained.removeprefix("san://")))
     tag = open_clip.get_pretrained_cfg(name.removesuffix(_SUFFIX), pretrained) if pretrained else {}
     tag = tag or (open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {})
     activation = _resolve_activation(name, config, pretrained, tag, activation)

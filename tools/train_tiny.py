@@ -1,0 +1,90 @@
+#!/usr/bin/env python
+"""Train and evaluate every model on ShapeScenes: what ships, three seeds, ablations.
+
+    python tools/train_tiny.py [--output output/shapescenes] [--only NAME ...] [-- KEY VALUE ...]
+
+Each run is one `train_net.py` command, printed before it starts; one that has ended is not repeated,
+one that was interrupted goes on. "ship" writes the weights that come with the package, and "table"
+collects the results for `tools/results_table.py`. KEY VALUE pairs go to every command.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from san.data.datasets.builtin import datasets_root  # noqa: E402
+from san.files import write_json  # noqa: E402
+from san.weight_file import read_checkpoint, save_weights  # noqa: E402
+from san.weights import SHIPPED  # noqa: E402
+
+CLIP = "clip_tiny_shapescenes.yaml"
+SAN = "san_tiny_shapescenes.yaml"
+# name: config, options
+RUNS = {
+    "clip": (CLIP, []),
+    "san": (SAN, []),
+    "san_seed_1": (SAN, ["SEED", "1"]),
+    "san_seed_2": (SAN, ["SEED", "2"]),
+    "mask_pooling": ("ablations/san_tiny_mask_pooling.yaml", []),
+    "no_fusion": ("ablations/san_tiny_no_fusion.yaml", []),
+    "low_resolution": ("ablations/san_tiny_low_resolution.yaml", []),
+    "frozen_pos_embed": ("ablations/san_tiny_frozen_pos_embed.yaml", []),
+    "single_supervision": ("ablations/san_tiny_single_supervision.yaml", []),
+}
+
+
+def train(name, output, opts):
+    """Run, or go on with, the training ``name``; its minutes go to minutes.json."""
+    config, own = RUNS[name]
+    folder = output / name
+    if (folder / "minutes.json").exists():
+        return
+    command = [sys.executable, "train_net.py", "--config-file", f"configs/{config}", "--resume"]
+    command += ["OUTPUT_DIR", str(folder), *own, *opts]
+    start = time.monotonic()
+    run(command)
+    write_json(folder / "minutes.json", round((time.monotonic() - start) / 60, 1))
+
+
+def run(command):
+    """Print a command and run it in the repository; SystemExit where it fails."""
+    print("+", shlex.join(command), flush=True)
+    if status := subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise SystemExit(status)
+
+
+def ship(name, output):
+    """Write the weights of a training to the package, in half precision."""
+    source = output / ("clip/clip.safetensors" if name == "clip" else f"{name}/model_final.pth")
+    checkpoint = read_checkpoint(source)
+    weights = {
+        key: w.half() if w.is_floating_point() else w for key, w in checkpoint["model"].items()
+    }
+    target = SHIPPED / f"{name}_tiny.safetensors"
+    save_weights(target, weights, checkpoint["metadata"])
+    print(f"wrote {target}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+def main():
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "output" / "shapescenes")
+    parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS), metavar="NAME")
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="for every training")
+    args = parser.parse_args()
+    if not (datasets_root() / "shapescenes" / "manifest.json").exists():
+        run([sys.executable, "datasets/prepare_shapescenes.py"])
+    for name in args.only:
+        train(name, args.output.resolve(), args.opts)
+        if name in ("clip", "san"):
+            ship(name, args.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from san.errors import UserError
 
-from .builtin import datasets_root
+from .sem_seg_dataset import datasets_root
 
 
 def register_captions_jsonl(name, path, image_root=None):

@@ -12,7 +12,7 @@ from san.data.shapescenes.classes import CLASSES, THING_IDS
 from san.data.shapescenes.label_sets import IGNORE_LABEL, LABEL_SETS
 from san.errors import UserError
 
-from .builtin import ROOT_VARIABLE, SemSegDataset, datasets_root
+from .sem_seg_dataset import ROOT_VARIABLE, SemSegDataset, datasets_root
 
 HOW_TO_GET = "make the data set with `python datasets/prepare_shapescenes.py`"
 SHAPESCENES = {

@@ -18,6 +18,12 @@ PUBLISHED = {  # name: (classes, first class, last class, ignore label)
     "coco_2017_test_stuff_sem_seg": (171, "person", "wood", 255),
     "voc_sem_seg_train": (20, "aeroplane", "tv", 255),
     "voc_sem_seg_val": (20, "aeroplane", "tv", 255),
+    "voc21_sem_seg_val": (21, "background", "tv", 255),
+    "voc20b_sem_seg_val": (21, "aeroplane", "background", 255),
+    "coco_object_sem_seg_val": (81, "background", "toothbrush", 255),
+    "cityscapes_fine_sem_seg_train": (19, "road", "bicycle", 255),
+    "cityscapes_fine_sem_seg_val": (19, "road", "bicycle", 255),
+    "pcontext60_sem_seg_val": (60, "background", "wood", 255),
     "pcontext_sem_seg_train": (59, "aeroplane", "wood", 255),
     "pcontext_sem_seg_val": (59, "aeroplane", "wood", 255),
     "pcontext_full_sem_seg_train": (459, "accordion", "wool", 65535),
@@ -109,6 +115,25 @@ def test_records_pair_images_and_label_maps(root, name):
     assert seen <= {*VALIDATION[name], ignore_label}
 
 
+def test_sets_with_background_extend_those_without():
+    voc, _ = read_categories("voc_20")
+    assert read_categories("voc_21")[0] == ["background", *voc]
+    assert read_categories("voc_20b")[0] == [*voc, "background"]
+    context, raw_ids = read_categories("pascal_context_59")
+    with_background = (["background", *context], [0, *raw_ids])
+    assert read_categories("pascal_context_60") == with_background
+    stuff, coco_ids = read_categories("coco_stuff_171")
+    with_background = (["background", *stuff[:80]], [0, *coco_ids[:80]])
+    assert read_categories("coco_object_81") == with_background
+
+
+def test_cityscapes_names_and_ids():
+    """The 19 of the labels that count, by their ids among all 34."""
+    names, ids = read_categories("cityscapes_19")
+    assert names == MetadataCatalog.get("cityscapes_fine_panoptic_val").stuff_classes
+    assert ids[:6] == [7, 8, 11, 12, 13, 17] and ids[-4:] == [28, 31, 32, 33]
+
+
 def test_miniatures_are_deterministic(root, tmp_path):
     miniatures.write_all(tmp_path / "again")
     files = [path for path in root.rglob("*") if path.is_file() and "again" not in path.parts]
@@ -127,7 +152,7 @@ def test_missing_data_names_folder_variable_and_remedy(tmp_path, monkeypatch, na
     assert f"{tmp_path / 'nowhere' / DATASETS[name].image_dir} does not exist" in message
     assert f"DETECTRON2_DATASETS={tmp_path / 'nowhere'}" in message
     assert "datasets/README.md" in message
-    assert ("datasets/prepare_coco_stuff.py" in message) == name.startswith("coco")
+    assert "`san datasets prepare " in message
 
 
 def test_unprepared_label_maps(root):
@@ -169,7 +194,7 @@ def test_default_root(monkeypatch):
 
 def test_import_needs_no_data(tmp_path):
     """Registering works, quietly, where the root does not exist."""
-    code = "import san.data.datasets as d; assert len(d.DATASETS) == 12"
+    code = "import san.data.datasets as d; assert len(d.DATASETS) == 18"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         env={

@@ -2,7 +2,7 @@
 
 A line is one class, in the order of its training id: the name verbatim, and, where the raw
 annotation numbers its classes differently, a tab and the raw id (COCO-Stuff: COCO id;
-Pascal Context 59: id among the 459; ADE20K 847: ADE20K class id).
+Pascal Context 59 and 60: id among the 459; ADE20K 847: ADE20K class id; Cityscapes: label id).
 """
 
 from pathlib import Path

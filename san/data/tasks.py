@@ -1,10 +1,12 @@
 """What data sets are for, and what their records and metadata must have."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from .datasets.captions import register_captions_jsonl
+from .datasets.yaml_dataset import parse_yaml_name, register_coco_json, register_yaml
 
 
 class Task(NamedTuple):
@@ -37,6 +39,33 @@ def task_of(dataset_name):
 
 
 def register_file(dataset_name):
-    """Register a data set name that is the path of a file of captions, one that ends in .jsonl."""
-    if dataset_name.endswith(".jsonl") and dataset_name not in DatasetCatalog:
+    """Register a data set name that is the path of a file.
+
+    That is a file of captions (.jsonl), one that describes a data set (.yaml, and ":SPLIT" where it
+    has splits) or COCO's instances or panoptic segments (.json).
+
+    Raises:
+        UserError: a .yaml or .json file is missing or has a mistake.
+    """
+    if dataset_name in DatasetCatalog:
+        return
+    if dataset_name.endswith(".jsonl"):
         register_captions_jsonl(dataset_name, dataset_name)
+    elif parse_yaml_name(dataset_name):
+        register_yaml(dataset_name)
+    elif dataset_name.endswith(".json"):
+        register_coco_json(dataset_name)
+
+
+def metadata_of(dataset_name):
+    """Metadata of a data set, in any process: a worker may have to register a file anew."""
+    register_file(dataset_name)
+    return MetadataCatalog.get(dataset_name)
+
+
+def folder_of(dataset_name):
+    """Name of the folder for the reports of a data set; of a file, its stem and the split."""
+    if not dataset_name.endswith((".jsonl", ".json")) and not parse_yaml_name(dataset_name):
+        return dataset_name
+    path, split = parse_yaml_name(dataset_name) or (dataset_name, None)
+    return f"{Path(path).stem}_{split}" if split else Path(path).stem

@@ -127,15 +127,24 @@ class TextClassifier(nn.Module):
         embeds = torch.cat([self.text_encoder(part) for part in tokens.split(_PROMPTS_PER_BATCH)])
         return F.normalize(embeds.float(), dim=-1)[order.argsort()]
 
+    def room_for_words(self, templates=None):
+        """Tokens that a word may have, so that it fits into the text tower with any prompt."""
+        templates = self.templates if templates is None else templates
+        longest = max(self.count_tokens(template.format("")) for template in templates)
+        return self.tokenizer.context_length - 2 - longest  # without start and end of text
+
+    def count_tokens(self, text):
+        """Number of tokens of a text, without start and end."""
+        return len(self.tokenizer.encode(text))
+
     def _check_length(self, words, templates):
-        limit = self.tokenizer.context_length - 2  # start and end of text
-        longest = max(len(self.tokenizer.encode(t.format(""))) for t in templates)
+        room = self.room_for_words(templates)
         for word in words:
-            length = len(self.tokenizer.encode(word))
-            if length > limit - longest:
+            length = self.count_tokens(word)
+            if length > room:
                 raise UserError(
                     f"vocabulary: the word {_shorten(word)!r} has {length} tokens; with its prompt "
-                    f"the text tower has room for {limit - longest}. Use a shorter name"
+                    f"the text tower has room for {room}. Use a shorter name"
                 )
 
     def _drop_stale_cache(self):

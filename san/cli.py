@@ -17,6 +17,7 @@ COMMANDS = {
     "segment": ("san.segment", "segment images by the words of a vocabulary"),
     "convert-weights": ("san.convert", "convert weights from and to the official SAN's names"),
     "evaluate": ("san.commands.evaluate", "evaluate weights on data sets, and leave a card"),
+    "compare": ("san.commands.compare", "tell whether evaluations differ by more than noise"),
     "datasets": ("san.commands.datasets", "prepare the data sets of training and evaluation"),
 }
 

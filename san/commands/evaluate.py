@@ -3,6 +3,7 @@
 san evaluate --weights san_vit_b_16 --datasets voc_sem_seg_val ade20k_sem_seg_val
 san evaluate --weights output/model_final.pth --config-file configs/... OUTPUT_DIR output/eval
 san evaluate --weights san_vit_b_16 --verify
+san evaluate --predictions output/eval --output output/again
 
 Results go to OUTPUT_DIR/inference. Exit status: 0; 1 a figure is not the expected one (--verify);
 2 a mistake.
@@ -28,6 +29,11 @@ def add_arguments(parser):
     parser.add_argument(
         "--protocol", metavar="P", help="protocol of the data sets (default: TEST.PROTOCOL)"
     )
+    parser.add_argument(
+        "--predictions", metavar="DIR",
+        help="evaluate predictions that were saved with TEST.SAVE_PREDICTIONS True, without a "
+        "model; DIR is OUTPUT_DIR of that evaluation, or the folder of one data set in it",
+    )  # fmt: skip
     parser.add_argument(
         "--num-gpus", type=int, default=1, metavar="N",
         help="processes, each on a GPU; with MODEL.DEVICE cpu, on the CPU (default: 1)",
@@ -63,7 +69,10 @@ def main(args):
     expected = None
     if args.verify or args.expected:
         expected = read_expected(find_expected(args.expected or cfg.MODEL.WEIGHTS))
-    launch(run, args, cfg.MODEL.DEVICE, (args, cfg))
+    if args.predictions:
+        run_without_model(args, cfg)
+    else:
+        launch(run, args, cfg.MODEL.DEVICE, (args, cfg))
     if os.environ.get("RANK", "0") != "0":  # torchrun starts the command once per process
         return 0
     card = read_card(cfg.OUTPUT_DIR)
@@ -81,6 +90,17 @@ def run(args, cfg):
     Trainer.evaluate(cfg)
 
 
+def run_without_model(args, cfg):
+    """Evaluate saved predictions."""
+    from detectron2.utils.logger import setup_logger
+
+    from san.evaluation.options import SemSegOptions
+    from san.evaluation.saved import evaluate_predictions
+
+    setup_logger(cfg.OUTPUT_DIR, name="san")
+    evaluate_predictions(args.predictions, cfg.OUTPUT_DIR, SemSegOptions.from_config(cfg))
+
+
 def build_config(args):
     """The config of the command line; it may change ``args``.
 
@@ -93,6 +113,8 @@ def build_config(args):
     from san.weights import MODELS
 
     names, args.opts = split_options(args.datasets or [], args.opts)
+    if args.predictions:
+        return _config_without_model(args)
     weights = (args.weights or "").removeprefix("san://")
     if args.config_file is None and weights not in MODELS:
         raise UserError(
@@ -113,6 +135,20 @@ def build_config(args):
         cfg.OUTPUT_DIR = args.output
     if not cfg.DATASETS.TEST:
         raise UserError(f"{args.config_file} names no DATASETS.TEST: give --datasets NAME ...")
+    return cfg
+
+
+def _config_without_model(args):
+    from san.config import load_config
+
+    for option in ("weights", "datasets", "protocol"):
+        if getattr(args, option) is not None:
+            raise UserError(
+                f"--predictions {args.predictions} were made with a model on a data set: leave out "
+                f"--{option}"
+            )
+    cfg = load_config(args.config_file or "", args.opts)
+    cfg.OUTPUT_DIR = args.output or cfg.OUTPUT_DIR
     return cfg
 
 

@@ -199,3 +199,35 @@ def test_nothing_is_expected_of_the_data_set(evaluate, tmp_path, capsys):
     evaluate("--datasets", VOC, "--write-expected", path)
     assert evaluate("--datasets", CONTEXT, "--expected", path)[0] == 2
     assert f"no figures are expected for {CONTEXT}, only for {VOC}" in capsys.readouterr().err
+
+
+def test_saved_predictions(evaluate, tmp_path, capsys):
+    _, card = evaluate("--datasets", VOC, CONTEXT, "TEST.SAVE_PREDICTIONS", "True")
+    command = ["evaluate", "--predictions", str(tmp_path / "out"), "--output"]
+    assert main([*command, str(tmp_path / "again")]) == 0
+    again = json.loads((tmp_path / "again" / "inference" / "card.json").read_text())
+    assert {name: r["metrics"] for name, r in again["results"].items()} == {
+        name: card["results"][name]["metrics"] for name in (CONTEXT, VOC)
+    }
+    assert again["bootstrap"] == card["bootstrap"] and again["model"] is again["config"] is None
+    words = [c["results"][VOC]["vocabulary"] for c in (card, again)]
+    assert words[0] == words[1] and again["results"][VOC]["images"] == 3
+    assert main(["compare", str(tmp_path / "out"), str(tmp_path / "again")]) == 0
+    one = str(tmp_path / "out" / "inference" / VOC / "predictions")
+    assert main(["evaluate", "--predictions", one, "--output", str(tmp_path / "one")]) == 0
+    assert f"| {VOC} | {card['results'][VOC]['metrics']['mIoU']:.2f} |" in (
+        (tmp_path / "one" / "inference" / "results.md").read_text()
+    )
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "out")]) == 2
+    assert "has the results of the evaluation that saved" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--predictions", "none"], "--predictions none: there is no index.json or .*SAVE_PREDICTIONS"),
+    (["--predictions", "a", "--datasets", VOC], "--predictions a were .* leave out --datasets"),
+    (["--predictions", "a", "--weights", "b"], "leave out --weights"),
+])  # fmt: skip
+def test_mistakes_with_predictions(options, message, tmp_path, capsys):
+    assert main(["evaluate", *options, "OUTPUT_DIR", str(tmp_path)]) == 2
+    assert re.match(f"error: .*{message}", capsys.readouterr().err)

@@ -2,10 +2,17 @@
 
 import importlib.util
 
-from detectron2.data import MetadataCatalog
 
 from san.data.build import get_records
-from san.data.tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, task_of
+from san.data.tasks import (
+    RETRIEVAL,
+    SEM_SEG,
+    TASKS,
+    ZERO_SHOT,
+    folder_of,
+    metadata_of,
+    task_of,
+)
 from san.errors import UserError
 from san.protocol import evaluation_vocabulary, load_protocol
 
@@ -17,7 +24,7 @@ CLIP_MAPPER, CLIP_TASKS = "clip_captions", (ZERO_SHOT, RETRIEVAL)
 def check_config(cfg):
     """Raise a UserError for keys that a training would stumble over later."""
     for name in cfg.DATASETS.TRAIN if cfg.MODEL.META_ARCHITECTURE == "SAN" else ():
-        num_classes = len(MetadataCatalog.get(name).get("stuff_classes", ()))
+        num_classes = len(metadata_of(name).get("stuff_classes", ()))
         if num_classes not in (0, cfg.MODEL.SAN.NUM_CLASSES):
             raise UserError(
                 f"MODEL.SAN.NUM_CLASSES is {cfg.MODEL.SAN.NUM_CLASSES}, but the training data set "
@@ -44,6 +51,7 @@ def check_test_datasets(cfg):
     """Raise a UserError for DATASETS.TEST that are unknown, not there, or not for this model."""
     model = cfg.MODEL.META_ARCHITECTURE
     tasks = CLIP_TASKS if model == "CLIP" else (SEM_SEG,)
+    _check_report_folders(cfg.DATASETS.TEST)
     for name in cfg.DATASETS.TEST:
         get_records([name], "DATASETS.TEST")
         if task_of(name) not in tasks:
@@ -64,6 +72,17 @@ def check_test_datasets(cfg):
     for key in ("PROTOCOL", "VOCABULARY"):
         if cfg.TEST[key] and model == "CLIP":
             raise UserError(f"TEST.{key} is '{cfg.TEST[key]}', but CLIP's own evaluation has none")
+
+
+def _check_report_folders(names):
+    owner = {}
+    for name in names:
+        other = owner.setdefault(folder_of(name), name)
+        if other != name:
+            raise UserError(
+                f"DATASETS.TEST: the reports of '{other}' and '{name}' would share the folder "
+                f"'{folder_of(name)}'; rename one of the files"
+            )
 
 
 def _check_words(cfg, dataset_name):

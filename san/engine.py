@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from san.checkpoint import Checkpointer, name_of_weights
 from san.checks import check_config, check_test_datasets
 from san.data import build_test_loader, build_train_loader
-from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, task_of
+from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, folder_of, task_of
 from san.errors import UserError
 from san.evaluation import (
     OracleVocabulary,
@@ -196,11 +196,9 @@ class Trainer(DefaultTrainer):
     def build_evaluator(cls, cfg, dataset_name, folder="inference"):
         """Evaluator of one data set; its reports go to OUTPUT_DIR/<folder>/<dataset_name>.
 
-        For a file of captions that is the name of the file alone.
+        For a file that is its name without folder and suffix, see `folder_of`.
         """
-        is_file = dataset_name.endswith(".jsonl")
-        own_folder = Path(dataset_name).stem if is_file else dataset_name
-        output_dir = Path(cfg.OUTPUT_DIR) / folder / own_folder
+        output_dir = Path(cfg.OUTPUT_DIR) / folder / folder_of(dataset_name)
         task = task_of(dataset_name)
         if task == SEM_SEG:
             return SemSegEvaluator(dataset_name, output_dir, SemSegOptions.from_config(cfg))

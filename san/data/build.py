@@ -148,7 +148,7 @@ def get_records(names, key, task=None):
     """Records of registered data sets, one after the other.
 
     Args:
-        names (sequence[str]): registered names, or files of captions (.jsonl).
+        names (sequence[str]): registered names, or files that `register_file` takes.
         key (str): config key that the names come from, for the message.
         task (str): key of TASKS that the data sets must be of; None: each of its own.
     Returns:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from detectron2.config import configurable
-from detectron2.data import MetadataCatalog
 from detectron2.data import transforms as T
 from detectron2.projects.point_rend import ColorAugSSDTransform
 from detectron2.structures import Instances
@@ -21,6 +20,7 @@ from san.errors import UserError
 from san.image_io import read_image
 
 from .datasets import load_labels
+from .tasks import metadata_of
 
 IMAGE_PADDING = 128  # grey level of the published training, before normalization
 
@@ -66,7 +66,7 @@ class TrainDatasetMapper:
             UserError: a file cannot be read, the sizes differ, an id has no class, or the
                 augmented image is larger than the padded size.
         """
-        metadata = MetadataCatalog.get(record["meta"]["dataset_name"])
+        metadata = metadata_of(record["meta"]["dataset_name"])
         image = read_image(record["file_name"])  # (height, width, 3)
         labels = load_labels(record, metadata)  # (height, width)
         check_labels(record, labels, image.shape[:2], metadata)

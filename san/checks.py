@@ -2,7 +2,6 @@
 
 import importlib.util
 
-
 from san.data.build import get_records
 from san.data.tasks import (
     RETRIEVAL,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from san.errors import UserError
 
+from .pairing import UnpairedError
+
 ROOT_VARIABLE = "DETECTRON2_DATASETS"
 
 
@@ -51,15 +53,17 @@ class SemSegDataset:
         Returns:
             list of {"file_name": str, "sem_seg_file_name": str}.
         Raises:
-            UserError: a folder is missing or empty, or images and label maps do not pair up.
+            UserError: a folder is missing or empty; UnpairedError: images and label maps do not
+                pair up.
         """
         images = self._files(self.image_dir, self.image_suffix)
         labels = self._files(self.label_dir, self.label_suffix)
-        self._check_pairs(images, labels)
-        return [
+        records = [
             {"file_name": str(images[name]), "sem_seg_file_name": str(labels[name])}
-            for name in sorted(labels)
+            for name in sorted(labels.keys() & images.keys())
         ]
+        self._check_pairs(images, labels, records)
+        return records
 
     def _files(self, directory, suffix):
         """Files of one folder by their name without suffix; hidden files do not count."""
@@ -77,19 +81,22 @@ class SemSegDataset:
             )
         return files
 
-    def _check_pairs(self, images, labels):
+    def _check_pairs(self, images, labels, records):
         without_image = sorted(labels.keys() - images.keys())
         without_labels = sorted(images.keys() - labels.keys())
         if without_image:
-            self._refuse("label maps have no image", labels, without_image, self.image_dir)
+            problem = "label maps have no image"
+            self._refuse(problem, labels, without_image, self.image_dir, records)
         if without_labels and not self.images_without_labels:
-            self._refuse("images have no label map", images, without_labels, self.label_dir)
+            problem = "images have no label map"
+            self._refuse(problem, images, without_labels, self.label_dir, records)
 
-    def _refuse(self, problem, files, names, other_dir):
+    def _refuse(self, problem, files, names, other_dir, records):
         shown = ", ".join(str(files[name]) for name in names[:3])
         more = ", ..." if len(names) > 3 else ""
-        raise UserError(
+        raise UnpairedError(
             f"data set '{self.name}': {len(names)} {problem} of the same name in "
             f"{datasets_root() / other_dir}: {shown}{more}; add the missing files or remove "
-            f"these ({self.how_to_get})"
+            f"these ({self.how_to_get})",
+            records,
         )

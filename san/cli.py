@@ -18,6 +18,7 @@ COMMANDS = {
     "convert-weights": ("san.convert", "convert weights from and to the official SAN's names"),
     "evaluate": ("san.commands.evaluate", "evaluate weights on data sets, and leave a card"),
     "compare": ("san.commands.compare", "tell whether evaluations differ by more than noise"),
+    "vocabulary": ("san.commands.vocabulary", "check a vocabulary file, tune its threshold"),
     "datasets": ("san.commands.datasets", "prepare the data sets of training and evaluation"),
 }
 

@@ -4,8 +4,6 @@ Where a file gives no ids, class i is label i. One label may be without a class:
 background, and pixels of none of the classes get it (`Vocabulary.background_threshold`).
 """
 
-import dataclasses
-
 import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -33,16 +31,7 @@ def load_label_vocabulary(path, dataset_name, allow_duplicates=False):
         names = MetadataCatalog.get(dataset_name).get("stuff_classes")
     if names:
         _check(vocabulary, names, f"vocabulary file {path}", dataset_name)
-    return _sorted_by_id(vocabulary)
-
-
-def _sorted_by_id(vocabulary):
-    order = np.argsort(vocabulary.ids)
-    columns = {
-        key: tuple(getattr(vocabulary, key)[i] for i in order)
-        for key in ("names", "synonyms", "ids")
-    }
-    return dataclasses.replace(vocabulary, **columns, colors=vocabulary.colors[order])
+    return vocabulary.select(np.argsort(vocabulary.ids))
 
 
 def _check(vocabulary, names, where, dataset_name):

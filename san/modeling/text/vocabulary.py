@@ -2,7 +2,7 @@
 
 import numbers
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,6 +141,14 @@ class Vocabulary:
             return cls.from_words(**fields, allow_duplicates=allow_duplicates)
         except UserError as error:
             raise UserError(f"vocabulary file {path}: {error}") from None
+
+    def select(self, positions):
+        """The vocabulary of the classes at some positions, in their order."""
+        columns = {
+            key: tuple(getattr(self, key)[position] for position in positions)
+            for key in ("names", "synonyms", "ids")
+        }
+        return replace(self, **columns, colors=self.colors[list(positions)])
 
     def __len__(self):
         return len(self.names)

@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from san.errors import UserError
+from san.files import write_text
 
 _FILE_KEYS = ("classes", "background_threshold", "templates")
 _CLASS_KEYS = ("name", "synonyms", "color", "id")
@@ -101,3 +102,60 @@ def _refuse_unknown_keys(mapping, known, where):
     for key in mapping:
         if key not in known:
             raise UserError(f"{where} has the unknown key {key!r}: use {', '.join(known)}")
+
+
+def write_vocabulary_file(path, vocabulary):
+    """Write a `Vocabulary` as YAML, with all that a vocabulary file can say.
+
+    Raises:
+        UserError: another suffix than .yaml or .yml, or the file cannot be written.
+    """
+    path = _yaml_path(path)
+    classes = [
+        {"name": phrases[0], "synonyms": list(phrases[1:]), "id": number, "color": _hex(color)}
+        for phrases, number, color in zip(
+            vocabulary.synonyms, vocabulary.ids, vocabulary.colors, strict=True
+        )
+    ]
+    data = {"classes": [{k: v for k, v in entry.items() if v != []} for entry in classes]}
+    if vocabulary.background_threshold is not None:
+        data["background_threshold"] = vocabulary.background_threshold
+    if vocabulary.templates is not None:
+        templates = vocabulary.templates
+        data["templates"] = templates if isinstance(templates, str) else list(templates)
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    write_text(path, text)
+
+
+def set_background_threshold(path, value):
+    """Write a background threshold into a YAML vocabulary file, and leave the rest as it is.
+
+    Raises:
+        UserError: a file that is no YAML with ``classes:``, or cannot be written.
+    """
+    path = _yaml_path(path)
+    text = _read_text(path)
+    before = _parse_yaml(text, path)
+    if not isinstance(before, dict):
+        raise UserError(
+            f"vocabulary file {path} is a mere list, which has no place for a "
+            "background_threshold: put `classes:` above it"
+        )
+    line = f"background_threshold: {value}"
+    text, count = re.subn(r"(?m)^background_threshold:[^#\n]*?(?=\s*(#|$))", line, text)
+    if not count:
+        text = f"{text.rstrip()}\n{line}\n"
+    if _parse_yaml(text, path) != {**before, "background_threshold": value}:
+        raise UserError(f"vocabulary file {path}: write `{line}` into it by hand")
+    write_text(path, text)
+
+
+def _yaml_path(path):
+    path = Path(path)
+    if path.suffix.lower() not in _YAML_SUFFIXES[:2]:
+        raise UserError(f"vocabulary file {path}: a file to be written ends in .yaml or .yml")
+    return path
+
+
+def _hex(color):
+    return f"#{bytes(color).hex()}"

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent
 INSTALL_REQUIRES = [
     "fvcore>=0.1.5,<0.1.6",
     "iopath>=0.1.7,<0.2",
+    "jinja2>=3.1,<4",
     "numpy>=1.26,<3",
     "open_clip_torch>=3.0,<4",
     "opencv-python-headless>=4.8,<6",  # needs no libGL, which servers and containers lack
@@ -73,7 +74,7 @@ setup(
     author="The SAN developers",
     python_requires=">=3.10",
     packages=find_packages(include=["san", "san.*"]),
-    package_data={"san": ["**/*.json", "**/*.safetensors", "**/*.txt", "**/*.yaml"]},
+    package_data={"san": ["**/*.html", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.yaml"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

@@ -6,6 +6,7 @@ Nothing heavy is imported before an action runs, so help and errors come at once
 
 from pathlib import Path
 
+from san.commands import datasets_check
 from san.errors import exit_on_user_error
 
 
@@ -61,5 +62,10 @@ ACTIONS = {
         "make the files that data sets are read from, out of their published archives",
         _add_prepare_names,
         _prepare,
+    ),
+    "check": (
+        "look data sets over: what is missing or broken, and how much there is of every class",
+        datasets_check.add_arguments,
+        datasets_check.run,
     ),
 }

@@ -165,7 +165,8 @@ def get_records(names, key, task=None):
     ]
 
 
-def _load_dataset(name, key, task):
+def find_dataset(name, key):
+    """Register ``name`` if it is a file; UserError, with its origin ``key``, if it is unknown."""
     register_file(name)
     if name not in DatasetCatalog:
         close = difflib.get_close_matches(name, DatasetCatalog, n=1)
@@ -174,6 +175,10 @@ def _load_dataset(name, key, task):
             f"{key}: no data set '{name}' is registered; {hint}"
             f"The built-in ones are {', '.join([*DATASETS, *SHAPESCENES])}"
         )
+
+
+def _load_dataset(name, key, task):
+    find_dataset(name, key)
     records = DatasetCatalog.get(name)
     metadata = MetadataCatalog.get(name)
     _check_task(name, key, TASKS[task or task_of(name)], records, metadata)

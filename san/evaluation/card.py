@@ -25,6 +25,7 @@ card.md says the same to people.
 import dataclasses
 import datetime
 import json
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ from san.provenance import (
 
 from .card_text import card_text
 from .report import METRICS, without_nan
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "san evaluation card 1"
 NAME = "card.json"
@@ -108,6 +111,7 @@ def write_card(folder, evaluated, memory, weights, cfg=None):
     card = without_nan(card)
     write_json(Path(folder) / NAME, card)
     write_text((Path(folder) / NAME).with_suffix(".md"), card_text(card))
+    logger.info("What it takes to get these figures again: %s", Path(folder) / NAME)
 
 
 def read_card(path):

@@ -20,6 +20,7 @@ from san.errors import UserError
 from san.image_io import read_image
 
 from .datasets import load_labels
+from .datasets.label_readers import share_of
 from .tasks import metadata_of
 
 IMAGE_PADDING = 128  # grey level of the published training, before normalization
@@ -220,9 +221,9 @@ def check_labels(record, labels, image_size, metadata):
     unknown = (labels < 0) | ((labels >= num_classes) & (labels != metadata.ignore_label))
     if unknown.any():
         raise UserError(
-            f"{file_name}: unknown class id {labels[unknown][0]} in the label map; data set "
-            f"'{metadata.name}' has the ids 0 to {num_classes - 1}, and {metadata.ignore_label} "
-            "for pixels to ignore; prepare the label map as datasets/README.md says"
+            f"{file_name}: unknown class id {share_of(labels, unknown)} in the label map; "
+            f"data set '{metadata.name}' has the ids 0 to {num_classes - 1}, and "
+            f"{metadata.ignore_label} for pixels to ignore; prepare the label map as datasets/README.md says"
         )
 
 

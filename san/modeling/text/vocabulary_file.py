@@ -145,7 +145,11 @@ def set_background_threshold(path, value):
     text, count = re.subn(r"(?m)^background_threshold:[^#\n]*?(?=\s*(#|$))", line, text)
     if not count:
         text = f"{text.rstrip()}\n{line}\n"
-    if _parse_yaml(text, path) != {**before, "background_threshold": value}:
+    try:
+        fits = yaml.safe_load(text) == {**before, "background_threshold": value}
+    except yaml.YAMLError:  # `before` is written in braces
+        fits = False
+    if not fits:
         raise UserError(f"vocabulary file {path}: write `{line}` into it by hand")
     write_text(path, text)
 

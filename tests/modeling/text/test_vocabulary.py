@@ -9,6 +9,7 @@ from san.modeling.text.vocabulary import (
     check_background_threshold,
     normalize_vocabulary,
 )
+from san.modeling.text.vocabulary_file import set_background_threshold, write_vocabulary_file
 
 
 def write(folder, text, name="words.yaml"):
@@ -197,3 +198,69 @@ def test_oklab_of_known_colors():
     lab = srgb_to_oklab([[255, 255, 255], [255, 0, 0], [0, 0, 255]])
     expected = [[1, 0, 0], [0.628, 0.2249, 0.1258], [0.452, -0.0325, -0.3115]]
     np.testing.assert_allclose(lab, expected, atol=1e-3)
+
+
+def test_some_of_the_classes():
+    words = ["sky", "sofa|couch", "cat"]
+    whole = Vocabulary.from_words(words, ids=[5, 0, 3], background_threshold=0.5)
+    some = whole.select([2, 1])
+    assert some.names == ("cat", "sofa") and some.ids == (3, 0)
+    assert some.synonyms == (("cat",), ("sofa", "couch"))
+    assert np.array_equal(some.colors, whole.colors[[2, 1]])
+    assert some.background_threshold == 0.5
+
+
+def test_a_word_in_two_classes_where_that_is_allowed(tmp_path):
+    path = write(tmp_path, "bed|desk\nbed\n", "words.txt")
+    assert Vocabulary.from_file(path, allow_duplicates=True).synonyms == (("bed", "desk"), ("bed",))
+    with pytest.raises(UserError, match="'bed' stands twice"):
+        Vocabulary.from_file(path)
+
+
+@pytest.mark.parametrize("templates", [None, "photo", ["the {}", "a {}"]])
+def test_a_written_file_reads_as_the_same(tmp_path, templates):
+    vocabulary = Vocabulary.from_words(
+        ["sky", ["sofa", "couch"], "yes", "Bäume: grün"],
+        colors=["#102030", None, None, None],
+        ids=[7, None, None, None],
+        background_threshold=0.375,
+        templates=templates,
+    )
+    write_vocabulary_file(tmp_path / "words.yaml", vocabulary)
+    again = Vocabulary.from_file(tmp_path / "words.yaml")
+    assert np.array_equal(again.colors, vocabulary.colors)
+    for key in ("names", "synonyms", "ids", "background_threshold", "templates"):
+        assert getattr(again, key) == getattr(vocabulary, key)
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("classes: [a] # words\n", "classes: [a] # words\nbackground_threshold: 0.25\n"),
+        (
+            "# top\nbackground_threshold: .5  # tuned\nclasses: [a]",
+            "# top\nbackground_threshold: 0.25  # tuned\nclasses: [a]",
+        ),
+        ("background_threshold:\nclasses: [a]\n", "background_threshold: 0.25\nclasses: [a]\n"),
+    ],
+)
+def test_a_threshold_is_written_and_the_rest_stays(tmp_path, before, after):
+    path = write(tmp_path, before)
+    set_background_threshold(path, 0.25)
+    assert path.read_text() == after
+    assert Vocabulary.from_file(path).background_threshold == 0.25
+
+
+@pytest.mark.parametrize(
+    "text, name, problem",
+    [
+        ("[a, b]", "words.yaml", "is a mere list, which has no place for a background_threshold"),
+        ("a\nb", "words.txt", "a file to be written ends in .yaml or .yml"),
+        ('{"background_threshold": 0.5, "classes": ["a"]}', "words.yaml", "into it by hand"),
+    ],
+)
+def test_a_threshold_that_has_no_place(tmp_path, text, name, problem):
+    path = write(tmp_path, text, name)
+    with pytest.raises(UserError, match=problem):
+        set_background_threshold(path, 0.25)
+    assert path.read_text() == text

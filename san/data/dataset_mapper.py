@@ -223,7 +223,8 @@ def check_labels(record, labels, image_size, metadata):
         raise UserError(
             f"{file_name}: unknown class id {share_of(labels, unknown)} in the label map; "
             f"data set '{metadata.name}' has the ids 0 to {num_classes - 1}, and "
-            f"{metadata.ignore_label} for pixels to ignore; prepare the label map as datasets/README.md says"
+            f"{metadata.ignore_label} for pixels to ignore; prepare the label map as "
+            "datasets/README.md says"
         )
 
 

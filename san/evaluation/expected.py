@@ -22,6 +22,7 @@ from san.files import write_json
 FORMAT = "san expected figures 1"
 # In points: another GPU, thread count or library version moves the labels of a few pixels
 TOLERANCE = 0.1
+_KEYS = ("weights", "file_sha256", "origin", "tolerance", "results")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "expected", _PACKAGE.parent / "expected")  # of a wheel, of a checkout
 
@@ -69,6 +70,9 @@ def read_expected(path):
             f"{path} is not a file of expected figures ({FORMAT!r} is missing in it): "
             "--write-expected FILE writes one"
         )
+    missing = [key for key in _KEYS if key not in expected]
+    if missing:
+        raise UserError(f"expected figures {path}: {', '.join(missing)} is missing; write it anew")
     return expected
 
 

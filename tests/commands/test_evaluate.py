@@ -12,7 +12,7 @@ import train_net
 from san.cli import main
 from san.commands.evaluate import add_arguments, build_config, split_options
 from san.errors import UserError
-from san.evaluation.expected import find_expected, read_expected
+from san.evaluation.expected import FORMAT, find_expected, read_expected
 from san.weights import MODELS
 from tests.miniatures import write_pascal_context, write_voc
 from tests.training import CONFIG, save_weights
@@ -188,6 +188,9 @@ def test_other_files_are_no_expected_figures(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("[]")
     with pytest.raises(UserError, match="a.json is not a file of expected figures .*--write-exp"):
+        read_expected(path)
+    path.write_text(json.dumps({"format": FORMAT, "weights": "a", "results": {}}))
+    with pytest.raises(UserError, match="a.json: file_sha256, origin, tolerance is missing"):
         read_expected(path)
     path.write_text("{")
     with pytest.raises(UserError, match=r"expected figures .*a.json cannot be read: "):

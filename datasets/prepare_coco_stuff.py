@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Make the label maps of COCO-Stuff that training and evaluation read.
+"""Make the files of COCO-Stuff 164k that training and evaluation read.
 
-python datasets/prepare_coco_stuff.py [--root DATASETS]
+python datasets/prepare_coco_stuff.py [--root DATASETS] [--archives DOWNLOADS]
 """
 
 import sys
 
-from san.data.prepare.coco_stuff import main
+from san.commands.datasets import prepare_main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare_main(["coco_stuff"]))

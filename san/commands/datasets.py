@@ -4,10 +4,17 @@ that training and evaluation read.
 Nothing heavy is imported before an action runs, so help and errors come at once.
 """
 
+import argparse
 from pathlib import Path
 
 from san.commands import datasets_check
 from san.errors import exit_on_user_error
+
+NAMES_HELP = (
+    "coco_stuff, coco_object, ade20k_150, ade20k_847, pascal_context_59, pascal_context_60, "
+    "pascal_context_459, voc_20, voc_21, voc_20b, cityscapes, a registered name for one split, or "
+    "all"
+)
 
 
 def add_arguments(parser):
@@ -27,8 +34,20 @@ def main(args):
     return args.run(args)
 
 
-def add_prepare_arguments(parser):
-    """Arguments of ``prepare``, without the names of the data sets."""
+def prepare_main(names):
+    """Command line of a script that prepares some data sets -> exit status.
+
+    Args:
+        names (list[str]): see `san.data.prepare.choose`.
+    """
+    parser = argparse.ArgumentParser(
+        description=f"Make the files of {', '.join(names)}; see `san datasets prepare --help`."
+    )
+    _add_prepare_arguments(parser)
+    return main(parser.parse_args(namespace=argparse.Namespace(names=names, run=_prepare)))
+
+
+def _add_prepare_arguments(parser):
     parser.add_argument(
         "--root",
         type=Path,
@@ -43,17 +62,20 @@ def add_prepare_arguments(parser):
     parser.add_argument(
         "--num-workers", type=int, metavar="N", help="processes (default: one per core)"
     )
+    parser.add_argument(
+        "--subset", action="store_true", help="accept fewer images than are published"
+    )
 
 
 def _add_prepare_names(parser):
-    parser.add_argument("names", nargs="+", metavar="NAME", help="data sets, or all")
-    add_prepare_arguments(parser)
+    parser.add_argument("names", nargs="+", metavar="NAME", help=NAMES_HELP)
+    _add_prepare_arguments(parser)
 
 
 def _prepare(args):
     from san.data.prepare import prepare
 
-    return prepare(args.names, args.root, args.archives, args.num_workers)
+    return prepare(args.names, args.root, args.archives, args.num_workers, args.subset)
 
 
 # name: (what it does, declares its arguments, runs it)

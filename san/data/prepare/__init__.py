@@ -1,1 +1,5 @@
-"""Make the registered label maps from the files that each data set's authors publish."""
+"""Make the registered files of data sets from what their authors publish."""
+
+from .command import RECIPES, choose, prepare
+
+__all__ = ["RECIPES", "choose", "prepare"]

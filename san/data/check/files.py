@@ -10,6 +10,8 @@ from san.data.datasets.pairing import UnpairedError
 from san.data.shapescenes.prepare import count_images
 from san.errors import UserError
 
+BUILTIN = {**DATASETS, **SHAPESCENES}
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -38,8 +40,8 @@ def take_inventory(name):
     if expected and len(records) not in expected:
         right = " or ".join(map(str, expected))
         problems.append(
-            f"{len(records)} images with a label map, but the complete data set has {right}; "
-            "unpack the archives anew and prepare the data set again, which adds what is missing"
+            f"{len(records)} images with a label map, but the complete data set has {right}; to "
+            f"add what is missing, {BUILTIN[name].how_to_get}"
         )
     return Inventory(records, tuple(problems), expected)
 

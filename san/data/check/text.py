@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from san.data.datasets import DATASETS
+from .files import BUILTIN
 
 _SHOWN = 5  # problems and classes that are named, unless all fit
 
@@ -40,8 +40,7 @@ def next_steps(report):
     """What to do about a data set, one line."""
     name = report.name
     if report.tally is None or report.inventory.problems:
-        dataset = DATASETS.get(name)
-        return f"{name}: {dataset.how_to_get if dataset else 'do as its problem says'}"
+        return f"{name}: {BUILTIN[name].how_to_get if name in BUILTIN else 'do as it says above'}"
     if report.problems:
         return f"{name}: mend or remove the files named above, then check again"
     return f"{name}: fine; `san evaluate --weights WEIGHTS --datasets {name}` evaluates on it"

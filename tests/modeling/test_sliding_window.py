@@ -1,5 +1,7 @@
 """Windows cover the image; their mean by matrices is the mean by loops over windows and pixels."""
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -15,7 +17,7 @@ def test_windows_cover_each_pixel(length, stride):
     covered = {pixel for start in starts for pixel in range(start, min(start + 32, length))}
     assert covered == set(range(length))
     assert starts[0] == 0 and starts[-1] == max(length - 32, 0)
-    assert all(0 < b - a <= stride for a, b in zip(starts, starts[1:], strict=False))
+    assert all(0 < b - a <= stride for a, b in itertools.pairwise(starts))
 
 
 CASES = [  # image, window, stride, patch, output

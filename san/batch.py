@@ -26,7 +26,9 @@ class Outcome(NamedTuple):
     matrix: np.ndarray | None = None  # (C + 1, C + 1), [predicted, true], where the truth is known
 
 
-def segment_files(segmenter, inputs, vocabulary, output, background_threshold=None, truth=None):
+def segment_files(
+    segmenter, inputs, vocabulary, output, background_threshold=None, truth=None, with_ids=False
+):
     """Segment images and write their overlays and labels below a folder.
 
     Args:
@@ -35,6 +37,7 @@ def segment_files(segmenter, inputs, vocabulary, output, background_threshold=No
         vocabulary: `Vocabulary`.
         output: folder of the results.
         background_threshold: as in `Segmenter`.
+        with_ids: write the vocabulary's ids into the label files, not positions.
         truth: `san.truth.Truth`; results are compared with it, and a picture is drawn of both.
 
     Yields:
@@ -57,7 +60,7 @@ def segment_files(segmenter, inputs, vocabulary, output, background_threshold=No
         item, result, seconds, error = segmented
         record = matrix = None
         if error is None:
-            record, error = _attempt(_write_result, item, result, seconds, output)
+            record, error = _attempt(_write_result, item, result, seconds, output, with_ids)
         if error is None and truth is not None:
             matrix, error = _attempt(_compare, item, result, truth, record, output)
         return Outcome(item.path, None if error else record, error, matrix)
@@ -102,9 +105,9 @@ def _attempt(function, *args):
         return None, f"not enough memory for this image ({error}): scale it down"
 
 
-def _write_result(item, result, seconds, output):
+def _write_result(item, result, seconds, output, with_ids):
     """Write one image's files -> its record for predictions.json."""
-    overlay, labels = result.save(Path(output, item.name))
+    overlay, labels = result.save(Path(output, item.name), with_ids)
     height, width = result.label_map.shape
     return {
         "file": str(item.path),

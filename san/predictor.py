@@ -14,8 +14,7 @@ from san.config import load_config
 from san.errors import UserError
 from san.files import atomic_path
 from san.image_io import read_image, write_labels
-from san.modeling.text.templates import get_templates
-from san.modeling.text.vocabulary import Vocabulary, check_background_threshold
+from san.modeling.text.vocabulary import Vocabulary, check_background_threshold, check_ids
 from san.visualize import draw_comparison, draw_overlay
 from san.weights import MODELS
 
@@ -62,21 +61,28 @@ class Segmentation:
         """
         return draw_overlay(self.image, self.label_map, self.names, self.colors, alpha)
 
-    def save(self, stem):
+    @property
+    def id_map(self):
+        """(H,W) int64, the vocabulary's id of each pixel; -1 for none."""
+        return np.array([*self.vocabulary.ids, -1])[self.label_map]  # index -1 is the last
+
+    def save(self, stem, with_ids=False):
         """Write ``stem``.overlay.jpg and ``stem``.labels.png; each appears whole or not at all.
 
-        The labels are 16 bit: position in the vocabulary, 65535 for none.
+        The labels are 16 bit: position in the vocabulary or, ``with_ids``, its id; 65535 for none.
 
         Returns:
             tuple of two Path: overlay, labels.
 
         Raises:
-            UserError: a file cannot be written.
+            UserError: a file cannot be written, or an id is above 65534.
         """
+        if with_ids:
+            check_ids(self.vocabulary)
         overlay, labels = Path(f"{stem}.overlay.jpg"), Path(f"{stem}.labels.png")
         with atomic_path(overlay) as temporary:
             self.overlay().save(temporary, format="JPEG", quality=92)
-        write_labels(labels, self.label_map)
+        write_labels(labels, self.id_map if with_ids else self.label_map)
         return overlay, labels
 
     def save_comparison(self, stem, truth, miou=None):
@@ -113,7 +119,6 @@ class Segmenter:
         self.model = model.eval()
         self.min_size, self.max_size = min_size, max_size
         self.source = source
-        self._default_templates = model.text_classifier.templates
         self._lock = threading.Lock()
 
     @classmethod
@@ -187,8 +192,7 @@ class Segmenter:
         """
         vocabulary = as_vocabulary(vocabulary)
         with self._lock, torch.inference_mode():
-            self._use_templates(vocabulary)
-            self.model.text_classifier(vocabulary.classes)
+            self.model.embed_text([{"vocabulary": vocabulary}])
 
     def __call__(self, image, vocabulary, background_threshold=None):
         """Segment one image.
@@ -209,20 +213,17 @@ class Segmenter:
         """
         vocabulary = as_vocabulary(vocabulary)
         threshold = check_background_threshold(background_threshold)
-        if threshold is None:
-            threshold = vocabulary.background_threshold
         pixels = read_image(image)
         inputs = {
             "image": self._resize(pixels),
             "height": pixels.shape[0],
             "width": pixels.shape[1],
-            "vocabulary": vocabulary.classes,
+            "vocabulary": vocabulary,
             "output": "label_map",
         }
         if threshold is not None:
             inputs["background_threshold"] = threshold
         with self._lock, torch.inference_mode():
-            self._use_templates(vocabulary)
             (output,) = self.model([inputs])
             label_map, scores = (output[key].cpu().numpy() for key in ("label_map", "scores"))
         return Segmentation(pixels, vocabulary, label_map, scores.astype(np.float32, copy=False))
@@ -234,15 +235,6 @@ class Segmenter:
         size = [max(1, side) for side in size]  # a thin strip may round to nothing
         resized = ResizeTransform(height, width, *size).apply_image(pixels)
         return torch.from_numpy(np.array(resized.transpose(2, 0, 1)))
-
-    def _use_templates(self, vocabulary):
-        """Set the prompts of the next call; the classifier keeps no text of other prompts."""
-        templates = vocabulary.templates
-        if templates is None:
-            templates = self._default_templates
-        elif isinstance(templates, str):
-            templates = get_templates(templates)
-        self.model.text_classifier.templates = templates
 
 
 def as_vocabulary(vocabulary):

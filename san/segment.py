@@ -5,6 +5,7 @@ predictions.json, which is whole whenever it is there. Where the truth is known 
 NAME.comparison.jpg, and metrics in predictions.json:
 
     version, config, weights (null: untrained), device, background_threshold
+    labels      "position" or, with --label-ids, "id": what the pixels of NAME.labels.png are
     vocabulary  list of {name, synonyms, id, color}
     metrics     with --truth, mIoU, pACC and IoU of all images together; of each image below
     complete    false where the run was interrupted
@@ -57,6 +58,10 @@ def add_arguments(parser):
         help='leave out pixels whose share of "none of these" is at least T, 0..1',
     )  # fmt: skip
     parser.add_argument(
+        "--label-ids", action="store_true",
+        help="write the ids of the vocabulary file into NAME.labels.png, not positions",
+    )  # fmt: skip
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the results of an earlier run"
     )
     parser.add_argument(
@@ -69,7 +74,7 @@ def add_arguments(parser):
 def main(args):
     """Segment images -> exit status: 0; 1 some images failed; 2 a mistake; 130 interrupted."""
     from san.inputs import find_inputs
-    from san.modeling.text.vocabulary import check_background_threshold
+    from san.modeling.text.vocabulary import check_background_threshold, check_ids
 
     vocabulary = parse_vocabulary(args.vocabulary)
     check_background_threshold(args.background_threshold)
@@ -78,17 +83,19 @@ def main(args):
         from san.truth import Truth
 
         truth = Truth(args.truth, vocabulary)
+    if args.label_ids:
+        check_ids(vocabulary)
     output = Path(args.output)
     inputs = find_inputs(args.input, exclude=output)
     _check_output(output, inputs, args.overwrite)
-    segmenter = _build_segmenter(args)
+    segmenter = build_segmenter(args)
     segmenter.prepare(vocabulary)
     if not segmenter.trained:
         print(
             "NOTE: the weights are UNTRAINED (random): the pictures show the steps from image and "
             "words to results, not the accuracy of the model."
         )
-    run = Run(segmenter, vocabulary, output, args.background_threshold, truth)
+    run = Run(segmenter, vocabulary, output, args.background_threshold, truth, args.label_ids)
     return run(inputs)
 
 
@@ -120,7 +127,8 @@ def _check_output(output, inputs, overwrite):
         )
 
 
-def _build_segmenter(args):
+def build_segmenter(args):
+    """Segmenter of --weights, --config-file, --device and --opts."""
     from san.predictor import Segmenter
 
     if args.weights is None and args.config_file is not None:
@@ -132,9 +140,12 @@ def _build_segmenter(args):
 class Run:
     """One run over many images, and its predictions.json."""
 
-    def __init__(self, segmenter, vocabulary, output, background_threshold, truth=None):
+    def __init__(
+        self, segmenter, vocabulary, output, background_threshold, truth=None, with_ids=False
+    ):
         self.segmenter, self.vocabulary, self.output = segmenter, vocabulary, output
         self.background_threshold, self.truth = background_threshold, truth
+        self.with_ids = with_ids
         self.images, self.failed, self.matrix = [], [], 0
 
     def __call__(self, inputs):
@@ -150,6 +161,7 @@ class Run:
             self.output,
             self.background_threshold,
             self.truth,
+            self.with_ids,
         )
         saved = time.monotonic()
         status = _INTERRUPTED
@@ -204,6 +216,7 @@ class Run:
             "background_threshold": self.vocabulary.background_threshold
             if threshold is None
             else threshold,
+            "labels": "id" if self.with_ids else "position",
             "vocabulary": describe_vocabulary(self.vocabulary),
         }
 

@@ -185,6 +185,20 @@ def test_background_threshold_leaves_pixels_out(folder, weights, tmp_path):
         assert (np.asarray(labels) == 65535).all()
 
 
+def test_label_files_with_the_ids_of_the_vocabulary(folder, weights, tmp_path, capsys):
+    words = tmp_path / "words.yaml"
+    words.write_text("classes: [{name: cat, id: 300}, {name: dog, id: 7}]")
+    args = ["--input", folder / "alpha.png", "--vocabulary", words, "--output", tmp_path / "out",
+            "--weights", weights, "--config-file", CONFIG, "--label-ids"]  # fmt: skip
+    assert segment(*args, "--opts", *SMALL) == 0
+    assert read_results(tmp_path / "out")["labels"] == "id"
+    with Image.open(tmp_path / "out" / "alpha.labels.png") as labels:
+        assert set(np.unique(labels)) <= {300, 7}
+    words.write_text("classes: [{name: cat, id: 70000}, dog]")
+    assert segment(*args, "--overwrite", "--opts", *SMALL) == 2
+    assert "class 'cat' has the id 70000: label files hold ids up" in capsys.readouterr().err
+
+
 def test_a_second_run_loses_nothing(folder, weights, tmp_path, capsys):
     args = ["--input", folder / "gray.bmp", "--vocabulary", "cat", "dog", "--output", tmp_path,
             "--weights", weights, "--config-file", CONFIG]  # fmt: skip

@@ -99,6 +99,20 @@ def test_saves_overlay_and_labels(segmenter, image, tmp_path):
         assert saved.size == result.overlay().size
 
 
+def test_saves_the_ids_of_the_vocabulary(segmenter, image, tmp_path):
+    ids = [7, 300, 0, 65534]
+    result = segmenter(image, Vocabulary.from_words(WORDS, ids=ids), background_threshold=0.4)
+    expected = np.where(result.label_map < 0, -1, np.array(ids)[result.label_map])
+    np.testing.assert_array_equal(result.id_map, expected)
+    _, labels = result.save(tmp_path / "photo", with_ids=True)
+    with Image.open(labels) as saved:
+        np.testing.assert_array_equal(np.asarray(saved), np.where(expected < 0, 65535, expected))
+    result = segmenter(image, Vocabulary.from_words(WORDS, ids=[0, 1, 2, 65535]))
+    with pytest.raises(UserError, match="class 'boat' has the id 65535: label files hold ids up"):
+        result.save(tmp_path / "other", with_ids=True)
+    assert not list(tmp_path.glob("other*"))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 40000)])
 def test_extreme_sizes(segmenter, size):
     result = segmenter(np.full(size, 128, np.uint8), WORDS)

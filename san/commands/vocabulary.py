@@ -9,6 +9,7 @@ Exit status: 0; 1 lint has found something; 2 a mistake.
 from pathlib import Path
 
 from san.errors import UserError, exit_on_user_error
+from san.segment import build_segmenter
 
 _SHOWN = 20  # similar pairs
 _STEPS = 20  # rows of the table
@@ -97,7 +98,7 @@ def lint_file(args):
 
 def _text_classifier(args):
     """The text classifier of a model, and whether its weights are trained."""
-    segmenter = _build_segmenter(args)
+    segmenter = build_segmenter(args)
     return segmenter.model.text_classifier, segmenter.trained
 
 
@@ -106,15 +107,6 @@ def _templates(vocabulary):
 
     templates = vocabulary.templates
     return get_templates(templates, "templates") if isinstance(templates, str) else templates
-
-
-def _build_segmenter(args):
-    from san.predictor import Segmenter
-
-    if args.weights is None and args.config_file is not None:
-        return Segmenter.from_config(args.config_file, None, args.opts, args.device)
-    name = args.weights or "san_tiny"
-    return Segmenter.from_pretrained(name, args.device, args.config_file, args.opts)
 
 
 def tune_threshold(args):
@@ -127,7 +119,7 @@ def tune_threshold(args):
     from san.modeling.meta_arch.open_vocab import OpenVocabSegmentor
 
     _check_tune(args)
-    segmenter = _build_segmenter(args)
+    segmenter = build_segmenter(args)
     if not isinstance(segmenter.model, OpenVocabSegmentor):
         raise UserError(f"{args.config_file} is the config of no segmentor: it gives no label maps")
     cfg = load_config(segmenter.source["config"], args.opts)

@@ -169,6 +169,16 @@ def check_background_threshold(value):
     return float(value)
 
 
+def check_ids(vocabulary):
+    """Raise UserError for an id that does not fit into a label file, where 65535 is "none"."""
+    if max(vocabulary.ids) >= MAX_CLASSES:
+        name = vocabulary.names[vocabulary.ids.index(max(vocabulary.ids))]
+        raise UserError(
+            f"class {name!r} has the id {max(vocabulary.ids)}: label files hold ids up to "
+            f"{MAX_CLASSES - 1}"
+        )
+
+
 def _complete_colors(names, given):
     """Parse the given colors and take the others from the palette -> (C,3) uint8."""
     parsed = [

@@ -1,7 +1,7 @@
 """Count the pixels of every pair of predicted and true class.
 
-The table of all pairs is dense but, for one image, almost empty: of 847 classes an image shows a
-few dozen. So an image is counted as a list of the pairs that occur in it.
+Label maps are made of runs of equal labels, and of 847 classes an image shows a few dozen. So runs
+are counted, not pixels, in a table of the classes that occur, and an image is a list of pairs.
 
 C classes; "none of the classes" and "ignored" are class C of the prediction and of the target.
 """
@@ -21,15 +21,21 @@ class ClassCounts(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Pixel counts of the n pairs of classes that occur in an image."""
+    """Pixel counts of the n pairs of labels that occur in an image, each pair once."""
 
-    predicted: np.ndarray  # (n,) int, 0 .. C; C: none
-    target: np.ndarray  # (n,) int, 0 .. C; C: ignored
+    predicted: np.ndarray  # (n,) int
+    target: np.ndarray  # (n,) int
     counts: np.ndarray  # (n,) int, above 0
 
+    def to_classes(self, num_classes, ignore_label):
+        """The pairs with class C for negative predictions, and for ``ignore_label``."""
+        predicted = np.where(self.predicted < 0, num_classes, self.predicted)
+        target = np.where(self.target == ignore_label, num_classes, self.target)
+        return Pairs(predicted, target, self.counts)
+
     def add_to(self, matrix):
-        """Add the counts to ``matrix``, (C + 1, C + 1) [predicted, target], in place."""
-        matrix[self.predicted, self.target] += self.counts
+        """Add the counts of classes to ``matrix``, (C + 1, C + 1) [predicted, target]."""
+        np.add.at(matrix, (self.predicted, self.target), self.counts)
 
     def of_classes(self, num_classes):
         """ClassCounts of the image; none and ignored are no classes."""
@@ -52,22 +58,33 @@ def _sums(classes, counts, num_classes):
     return sums[:num_classes]
 
 
-def count_pairs(predicted, target, num_classes):
+def count_pairs(predicted, target):
     """Count the pairs of label maps.
 
     Args:
-        predicted (ndarray): int, any shape, 0 .. C; C means "none".
-        target (ndarray): int, the same shape, 0 .. C; C means "ignored".
+        predicted, target (ndarray): int of any type, of the same shape; not empty.
 
     Returns:
-        Pairs
+        Pairs: of the labels as they are.
     """
-    side = num_classes + 1
-    cells = np.multiply(predicted, side, dtype=np.int64)
-    cells += target
-    table = np.bincount(cells.ravel(), minlength=side * side)  # fastest where pairs repeat
-    (cells,) = (table != 0).nonzero()
-    return Pairs(*np.divmod(cells, side), table[cells])
+    predicted, target = predicted.ravel(), target.ravel()
+    ends = (predicted[1:] != predicted[:-1]) | (target[1:] != target[:-1])
+    starts = np.concatenate([[0], ends.nonzero()[0] + 1])  # (runs,)
+    lengths = np.diff(starts, append=len(target))
+    rows, row = _rank(predicted[starts])
+    columns, column = _rank(target[starts])
+    table = np.bincount(row * len(columns) + column, lengths)  # float, exact below 2^53
+    (cells,) = table.nonzero()
+    row, column = np.divmod(cells, len(columns))
+    return Pairs(rows[row], columns[column], table[cells].astype(np.int64))
+
+
+def _rank(labels):
+    """The distinct labels, ascending, and the position among them of each of ``labels``."""
+    lowest = int(labels.min())
+    labels = labels.astype(np.int64) - lowest
+    present = np.bincount(labels) > 0
+    return present.nonzero()[0] + lowest, (present.cumsum() - 1)[labels]
 
 
 def argmax_classes(scores):
@@ -87,6 +104,6 @@ def argmax_classes(scores):
     better = np.empty(best.shape, bool)
     for label, plane in enumerate(planes[1:], start=1):
         np.greater(plane, best, out=better)
-        np.copyto(best, plane, where=better)
+        np.maximum(best, plane, out=best)
         np.copyto(labels, np.int32(label), where=better)
     return labels

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from san.data.datasets import load_labels
+from san.label_vocabulary import missing_labels
 from san.modeling.meta_arch.open_vocab import OpenVocabSegmentor
 from san.modeling.text.vocabulary import Vocabulary
 
@@ -43,7 +44,7 @@ class OracleVocabulary(nn.Module):
 
         Returns:
             list[dict]: the segmentor's output and ``oracle_label_map`` (height, width) int32 on the
-            CPU: positions in the full vocabulary, -1 for none.
+            CPU: labels of the data set, -1 for none.
         """
         outputs = self.model(batched_inputs)
         return [
@@ -52,14 +53,16 @@ class OracleVocabulary(nn.Module):
         ]
 
     def _oracle_label_map(self, record):
+        vocabulary, rest = full_vocabulary(record)
         classes = oracle_classes(record)  # (k,)
-        if not len(classes):  # all pixels are ignored
-            return torch.full((record["height"], record["width"]), NONE, dtype=torch.int32)
-        vocabulary = restrict(record, classes)
-        (output,) = self.model([{**record, "vocabulary": vocabulary}])
+        positions = np.isin(vocabulary.ids, classes).nonzero()[0]
+        if not len(positions):  # all pixels are ignored, or background without a word
+            return torch.full((record["height"], record["width"]), rest, dtype=torch.int32)
+        restricted = vocabulary.select(positions)
+        (output,) = self.model([{**record, "vocabulary": restricted}])
         labels = output["label_map"] if "label_map" in output else output["sem_seg"].argmax(0)
-        back = torch.tensor([*classes, NONE], dtype=torch.int32)  # position -1 is the last
-        return back[labels.cpu().long()]
+        table = torch.tensor([*restricted.ids, rest], dtype=torch.int32)
+        return table[labels.cpu().long()]  # position -1 is the last
 
 
 def oracle_classes(record):
@@ -81,18 +84,24 @@ def oracle_classes(record):
     return classes.astype(int)
 
 
-def restrict(record, classes):
-    """The `Vocabulary` of an input, cut to some of its classes; its prompts stay.
+def full_vocabulary(record):
+    """The vocabulary of an input, and the label of what is none of its classes.
 
     Args:
-        record (dict): a segmentor's input.
-        classes (ndarray): (k,) int, positions to keep.
+        record (dict): a segmentor's input; without a `Vocabulary`, class i is label i.
+
+    Returns:
+        tuple: Vocabulary; int, the label that is the id of no class, -1 where there is no such one.
     """
-    synonyms = [OpenVocabSegmentor.vocabulary_of(record)[c] for c in classes]
-    return Vocabulary(
-        names=tuple(phrases[0] for phrases in synonyms),
-        synonyms=tuple(synonyms),
-        colors=np.zeros((len(classes), 3), np.uint8),  # nothing is drawn
-        ids=tuple(range(len(classes))),
-        templates=getattr(record.get("vocabulary"), "templates", None),
-    )
+    vocabulary = record.get("vocabulary")
+    if not isinstance(vocabulary, Vocabulary):
+        synonyms = OpenVocabSegmentor.vocabulary_of(record)
+        vocabulary = Vocabulary(
+            names=tuple(phrases[0] for phrases in synonyms),
+            synonyms=synonyms,
+            colors=np.zeros((len(synonyms), 3), np.uint8),  # nothing is drawn
+            ids=tuple(range(len(synonyms))),
+        )
+    num_labels = len(MetadataCatalog.get(record["meta"]["dataset_name"]).stuff_classes)
+    missing = missing_labels(vocabulary, num_labels)
+    return vocabulary, missing[0] if len(missing) == 1 else NONE

@@ -3,9 +3,9 @@
 A folder of predictions holds a PNG for each image, the label of every pixel, 65535 for none of the
 classes; with an oracle vocabulary a second one below "oracle"; and index.json:
 
-    {"format": 1, "dataset": registered name, "classes": [name, ...], "classes_sha256": of the names
-     joined by line feeds, "oracle": bool, "images": {image: {"sha256": of its PNG, "oracle_sha256":
-     of the second one}}}
+    {"format": 1, "dataset": registered name, "classes": [name, ...], "vocabulary": [[synonym, ...],
+     ...] that the model was given, "vocabulary_sha256": see `value_sha256`, "oracle": bool,
+     "images": {image: {"png": its PNG, "sha256": of that, "oracle_sha256": of the second one}}}
 
 An image goes by its path below the folder that all images of the data set share, so data set and
 predictions can be moved. The index is written last: a folder without one is not complete.
@@ -13,7 +13,7 @@ predictions can be moved. The index is written last: a folder without one is not
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from PIL import Image
 from san.data.datasets import load_label_map
 from san.errors import UserError
 from san.files import atomic_path, write_json
+from san.modeling.meta_arch.open_vocab import OpenVocabSegmentor
+from san.provenance import value_sha256
 
 FOLDER, INDEX, ORACLE_FOLDER = "predictions", "index.json", "oracle"
 FORMAT = 1
@@ -46,16 +48,22 @@ class PredictionWriter:
         self.folder = Path(output_dir) / FOLDER
         self.dataset_name = dataset_name
         self.entries = []
+        self._classes = list(MetadataCatalog.get(dataset_name).stuff_classes)
+        self._vocabulary = [[name] for name in self._classes]
         self._names = relative_names(DatasetCatalog.get(dataset_name))
+        self._pngs = _png_names(self._names.values())
 
     def add(self, record, predicted, oracle=None):
         """Write the label maps (H, W) of one image, -1 for none."""
         if comm.is_main_process() and not self.entries:
             (self.folder / INDEX).unlink(missing_ok=True)  # of an earlier evaluation
+        if "vocabulary" in record:
+            self._vocabulary = OpenVocabSegmentor.vocabulary_of(record)
         name = self._names[record["file_name"]]
-        entry = {"sha256": _write_labels(png_path(self.folder, name), predicted)}
+        png = self._pngs[name]
+        entry = {"png": png, "sha256": _write_labels(self.folder / png, predicted)}
         if oracle is not None:
-            path = png_path(self.folder / ORACLE_FOLDER, name)
+            path = self.folder / ORACLE_FOLDER / png
             entry["oracle_sha256"] = _write_labels(path, oracle)
         self.entries.append((name, entry))
 
@@ -66,10 +74,16 @@ class PredictionWriter:
             entries (list): those of all processes.
             oracle (bool): whether there are predictions with an oracle vocabulary.
         """
-        classes = list(MetadataCatalog.get(self.dataset_name).stuff_classes)
-        index = {"format": FORMAT, "dataset": self.dataset_name, "classes": classes}
-        index |= {"classes_sha256": _sha256("\n".join(classes).encode()), "oracle": oracle}
-        write_json(self.folder / INDEX, {**index, "images": dict(sorted(entries))})
+        index = {
+            "format": FORMAT,
+            "dataset": self.dataset_name,
+            "classes": self._classes,
+            "vocabulary": self._vocabulary,
+            "vocabulary_sha256": value_sha256(self._vocabulary),
+            "oracle": oracle,
+            "images": dict(sorted(entries)),
+        }
+        write_json(self.folder / INDEX, index)
 
 
 def relative_names(records):
@@ -79,9 +93,11 @@ def relative_names(records):
     return {file: Path(os.path.abspath(file)).relative_to(folder).as_posix() for file in files}
 
 
-def png_path(folder, name):
-    """Label map of the image ``name``: of a.jpg a.png; of others the suffix stays before .png."""
-    return Path(folder, f"{name.removesuffix('.jpg')}.png")
+def _png_names(names):
+    """Image -> its PNG: of a.jpg a.png, or, in a data set with an a.png as well, a.jpg.png."""
+    plain = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
+    unique = len(set(plain.values())) == len(plain)
+    return plain if unique else {name: f"{name}.png" for name in plain}
 
 
 def _write_labels(path, labels):

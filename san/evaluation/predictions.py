@@ -10,7 +10,7 @@ from san.data.build import get_records
 from san.errors import UserError
 
 from .options import SemSegOptions
-from .prediction_files import FORMAT, INDEX, ORACLE_FOLDER, png_path, read_labels, relative_names
+from .prediction_files import FORMAT, INDEX, ORACLE_FOLDER, read_labels, relative_names
 from .sem_seg import ORACLE, SemSegEvaluator
 
 
@@ -41,11 +41,10 @@ def evaluate_saved(folder, output_dir=None, options=None):
     )
     evaluator = SemSegEvaluator(index["dataset"], output_dir, options)
     for record in records:
-        name = names[record["file_name"]]
-        entry = index["images"][name]
-        output = {"label_map": read_labels(png_path(folder, name), entry["sha256"])}
+        entry = index["images"][names[record["file_name"]]]
+        output = {"label_map": read_labels(folder / entry["png"], entry["sha256"])}
         if index["oracle"]:
-            path = png_path(folder / ORACLE_FOLDER, name)
+            path = folder / ORACLE_FOLDER / entry["png"]
             output[ORACLE] = read_labels(path, entry["oracle_sha256"])
         evaluator.process([record], [output])
     return index["dataset"], evaluator.evaluate()

@@ -86,32 +86,17 @@ class SemSegEvaluator(DatasetEvaluator):
                 a class nor the ignore label; a prediction with a label that is no class.
         """
         for record, output in zip(inputs, outputs, strict=True):
-            predicted = self._labels(record, output)  # (H, W)
-            target = load_labels(record, self.metadata, dtype=None)  # (H, W)
-            check_labels(record, target, predicted.shape, self.metadata)
-            maps = {"predicted": predicted}
+            maps = {"predicted": self._labels(record, output)}  # (H, W)
             if self.options.oracle_vocabulary:
                 maps["oracle"] = output[ORACLE].cpu().numpy()
-            self._check(record, *maps.values())
+            target = load_labels(record, self.metadata, dtype=None)  # (H, W)
+            check_labels(record, target, maps["predicted"].shape, self.metadata)
+            pairs = {name: self._pairs(record, labels, target) for name, labels in maps.items()}
+            self._add(record["file_name"], **pairs)
+            if self.options.boundary_iou:
+                self._sums["boundary"] += self._boundary_counts(maps["predicted"], target)
             if self._writer:
                 self._writer.add(record, **maps)
-            maps = {
-                name: _without_none(labels, len(self.class_names)) for name, labels in maps.items()
-            }
-            self._count(record, self._without_ignored(target), **maps)
-
-    def _count(self, record, target, predicted, oracle=None):
-        """Label maps (H, W) whose label C stands for "ignored" and "none"."""
-        num_classes = len(self.class_names)
-        pairs = count_pairs(predicted, target, num_classes)
-        pairs.add_to(self._sums["matrix"])
-        self._sums["images"] += 1
-        if self._bootstrap:
-            self._bootstrap.add(record["file_name"], pairs.of_classes(num_classes))
-        if self.options.boundary_iou:
-            self._sums["boundary"] += boundary_counts(predicted, target, num_classes)
-        if oracle is not None:
-            count_pairs(oracle, target, num_classes).add_to(self._sums["oracle"])
 
     def _labels(self, record, output):
         """(H, W) int array of predicted labels, -1 for none, from a label map or from scores."""
@@ -121,22 +106,30 @@ class SemSegEvaluator(DatasetEvaluator):
             positions = argmax_classes(output["sem_seg"])
         return to_labels(positions, record.get("vocabulary"), len(self.class_names))
 
-    def _without_ignored(self, target):
-        """The label map with C for ignored pixels."""
-        num_classes, ignore_label = len(self.class_names), self.metadata.ignore_label
-        if ignore_label >= num_classes:  # the only label that is no class: it was checked
-            return np.minimum(target, num_classes)
-        return np.where(target == ignore_label, num_classes, target)
+    def _pairs(self, record, predicted, target):
+        """Pairs of classes; a UserError for a prediction with a label that is no class."""
+        pairs, num_classes = count_pairs(predicted, target), len(self.class_names)
+        if pairs.predicted.max() >= num_classes:
+            raise UserError(
+                f"{record['file_name']}: the prediction has the label {pairs.predicted.max()}, but "
+                f"data set '{self.dataset_name}' has {num_classes} classes; predict with its own"
+            )
+        return pairs.to_classes(num_classes, self.metadata.ignore_label)
 
-    def _check(self, record, *predictions):
-        """Raise a UserError for a prediction with a label that is no class."""
+    def _add(self, file_name, predicted, oracle=None):
+        """Add the pairs of an image."""
+        self._sums["images"] += 1
+        predicted.add_to(self._sums["matrix"])
+        if self._bootstrap:
+            self._bootstrap.add(file_name, predicted.of_classes(len(self.class_names)))
+        if oracle:
+            oracle.add_to(self._sums["oracle"])
+
+    def _boundary_counts(self, predicted, target):
         num_classes = len(self.class_names)
-        for labels in predictions:
-            if labels.max(initial=-1) >= num_classes:
-                raise UserError(
-                    f"{record['file_name']}: the prediction has the label {labels.max()}, but data "
-                    f"set '{self.dataset_name}' has {num_classes} classes; predict with its own"
-                )
+        predicted = np.where(predicted < 0, num_classes, predicted)
+        target = np.where(target == self.metadata.ignore_label, num_classes, target)
+        return boundary_counts(predicted, target, num_classes)
 
     def evaluate(self):
         """Metrics over the images of all processes.
@@ -168,8 +161,3 @@ def _named(overall, classes):
     metrics |= {"mACC": overall["mACC"], "pACC": overall["pACC"]}
     metrics |= {f"ACC-{c['name']}": c["ACC"] for c in classes}
     return {**metrics, **overall}
-
-
-def _without_none(labels, num_classes):
-    """The prediction with C for none."""
-    return np.where(labels < 0, num_classes, labels) if labels.min(initial=0) < 0 else labels

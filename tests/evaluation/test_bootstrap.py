@@ -28,7 +28,7 @@ def random_images(num_images=6, seed=0):
 def bootstrap(images):
     result = PoissonBootstrap(NUM_CLASSES, NUM_REPLICATES)
     for name, predicted, target in images:
-        pairs = count_pairs(predicted, target, NUM_CLASSES)
+        pairs = count_pairs(predicted, target)
         result.add(name, pairs.of_classes(NUM_CLASSES))
     return result
 
@@ -73,7 +73,7 @@ def test_interval_covers_the_spread_of_new_samples():
     right = rng.random(400)  # share of class 0 found in each image
     for index, share in enumerate(right):
         predicted = np.where(np.arange(100) < 100 * share, 0, 1)
-        pairs = count_pairs(predicted, np.zeros(100, int), 1)
+        pairs = count_pairs(predicted, np.zeros(100, int))
         result.add(f"{index}.jpg", pairs.of_classes(1))
     low, high = confidence_interval(mean_iou_of_replicates(result.counts))
     standard_error = 100 * right.std() / 400**0.5

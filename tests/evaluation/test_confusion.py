@@ -8,9 +8,9 @@ from san.evaluation.confusion import argmax_classes, count_pairs
 
 
 def test_pairs_by_hand():
-    predicted = np.array([[0, 1, 2], [2, 1, 0]], np.int32)  # 2: none
-    target = np.array([[0, 1, 0], [2, 0, 2]], np.uint8)  # 2: ignored
-    pairs = count_pairs(predicted, target, 2)
+    predicted = np.array([[0, 1, -1], [-3, 1, 0]], np.int32)  # negative: none
+    target = np.array([[0, 1, 0], [255, 0, 255]], np.uint8)
+    pairs = count_pairs(predicted, target).to_classes(2, ignore_label=255)
     matrix = np.zeros((3, 3), np.int64)
     pairs.add_to(matrix)
     assert matrix.tolist() == [[1, 0, 1], [1, 1, 0], [1, 0, 1]]
@@ -31,7 +31,7 @@ def test_pairs_of_many_classes(dtype):
     expected = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     np.add.at(expected, (predicted, target), 1)
     matrix = np.zeros_like(expected)
-    pairs = count_pairs(predicted.astype(np.int32), target, num_classes)
+    pairs = count_pairs(predicted.astype(np.int32), target)
     pairs.add_to(matrix)
     np.testing.assert_array_equal(matrix, expected)
 
@@ -50,3 +50,9 @@ def test_argmax_equals_torch(dtype):
     labels = argmax_classes(scores)
     assert labels.dtype == np.int32
     np.testing.assert_array_equal(labels, scores.argmax(0).numpy())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (30, 40)])
+def test_pairs_of_constant_label_maps(shape):
+    pairs = count_pairs(np.full(shape, 846, np.int32), np.full(shape, 65535, np.uint16))
+    assert [values.tolist() for values in pairs] == [[846], [65535], [shape[0] * shape[1]]]

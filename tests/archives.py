@@ -22,7 +22,7 @@ COCO = {"person": 0, "car": 2, "teddy bear": 87, "grass": 123, "sky-other": 156,
 VOC = {"background": 0, "aeroplane": 1, "car": 7, "dog": 12, "tv": 20}
 CONTEXT = {"aeroplane": 2, "table": 397, "grass": 187, "accordion": 1, "wool": 459, "wood": 458}
 ADE20K = {"wall": 1, "sky": 3, "car": 21, "flag": 150}
-ADE20K_FULL = {"wall": 2978, "sky": 2420, "tree": 2855, "adding machine": 13, "a rare one": 3000}
+ADE20K_FULL = {"wall": 2978, "sky": 2420, "tree": 2855, "adding machine": 3148, "a rare one": 1500}
 CITYSCAPES = {"road": 7, "sky": 23, "car": 26, "bicycle": 33, "ego vehicle": 1, "trailer": 30}
 UNLABELED = {"coco": 255, "voc": 255, "context": 0, "ade20k": 0, "cityscapes": 0}
 

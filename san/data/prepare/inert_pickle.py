@@ -59,17 +59,24 @@ def strings(value):
     Raises:
         ValueError: something else.
     """
-    if isinstance(value, Inert) and isinstance(value.state, tuple) and len(value.state) == 5:
-        value = _array_items(*value.state[2:])
+    if isinstance(value, Inert):
+        value = _array_items(value)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return list(value)
     raise ValueError("not a list of strings")
 
 
-def _array_items(dtype, _, data):
-    """Items of an array from the parts of its state: dtype, memory order, contents."""
-    if isinstance(data, Inert):  # bytes, as Python 2 protocols write them: encode(text, "latin1")
+def _array_items(array):
+    """Items of an array from its parts; None where they are others than NumPy writes."""
+    if isinstance(array.state, tuple) and len(array.state) == 5:
+        _, _, dtype, _, data = array.state  # version, shape, dtype, order, data
+    elif len(array.args) == 4:  # protocol 5
+        data, dtype, _, _ = array.args  # data, dtype, shape, order
+    else:
+        return None
+    if isinstance(data, Inert):  # protocols 0 to 2 encode bytes as "text".encode("latin1")
         data = data.args[0].encode("latin1")
-    if isinstance(data, bytes) and re.fullmatch(r"U\d+", str(dtype.args[0])):
-        return np.frombuffer(data, f"<{dtype.args[0]}").tolist()
+    if isinstance(data, bytes | bytearray):
+        name = str(dtype.args[0]) if isinstance(dtype, Inert) and dtype.args else ""
+        return np.frombuffer(data, f"<{name}").tolist() if re.fullmatch(r"U\d+", name) else None
     return data

@@ -17,6 +17,7 @@ BY_CI = {"make demo", "pip install -c constraints.txt -e ."}  # set-up, run by .
 TINY = "configs/quick/san_tiny.yaml"
 # What stands in for GPUs, published weights and full schedules
 STAND_INS = [
+    (r"prepare_coco_stuff\.py", "prepare_coco_stuff.py --subset"),
     (r"prepare_shapescenes\.py", "prepare_shapescenes.py --scale 0.01"),
     (r"configs/san_clip_vit\w*\.yaml", TINY),
     (r"--num-gpus 8", "--num-gpus 1"),

@@ -6,7 +6,8 @@ import numpy as np
 
 from san.data.datasets import load_label_map
 from san.errors import UserError
-from san.evaluation.metrics import count_confusion, segmentation_metrics
+from san.evaluation.confusion import count_pairs
+from san.evaluation.metrics import segmentation_metrics
 
 _NUM_IDS = 65536  # that a 16-bit label map can hold
 
@@ -65,10 +66,10 @@ class Truth:
 
     def count(self, label_map, truth):
         """Confusion matrix (C + 1, C + 1) int64, [predicted, true], of two (H, W) label maps."""
-        none = self.num_classes
-        return count_confusion(
-            np.where(label_map < 0, none, label_map), np.where(truth < 0, none, truth), none
-        )
+        side = self.num_classes + 1
+        matrix = np.zeros((side, side), np.int64)
+        count_pairs(label_map, truth).to_classes(self.num_classes, -1).add_to(matrix)
+        return matrix
 
 
 def describe_metrics(matrix, names):

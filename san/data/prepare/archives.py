@@ -23,7 +23,7 @@ def list_archive(path, scratch):
     Returns:
         dict[str, Blob]: by name inside the archive; no folders, no hidden files.
     Raises:
-        UserError: the archive is cut off, damaged or of another kind.
+        UserError: the archive is cut off, damaged or of another kind, or the disk is full.
     """
     try:
         if path.suffix == ".zip":
@@ -32,12 +32,23 @@ def list_archive(path, scratch):
             blobs = list(_list_tar(_decompress(path, scratch), path))
         else:
             blobs = list(_list_tar(path, path))
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+    except OSError as error:
+        if error.errno is None:  # gzip's own
+            raise _not_whole(path, error) from error
         raise UserError(
-            f"{path}: not a whole archive ({error}): the download was cut off or went wrong; "
-            "download it anew"
+            f"{path}: cannot read it, or not write its decompressed form to {scratch} "
+            f"({error.strerror}): check the rights and the free space"
         ) from error
+    except (EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise _not_whole(path, error) from error
     return {blob.member: blob for blob in blobs if not _is_hidden(blob.member)}
+
+
+def _not_whole(path, error):
+    return UserError(
+        f"{path}: not a whole archive ({error}): the download was cut off or went wrong; "
+        "download it anew"
+    )
 
 
 def _is_hidden(name):

@@ -15,7 +15,7 @@ STORED, DEFLATED = 0, 8  # zip compression methods
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be a million
 class Blob:
     """Where the bytes of a source file are.
 

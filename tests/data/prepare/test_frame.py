@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from san.cli import main
+from san.data.datasets import DATASETS
 from san.data.prepare import RECIPES, choose, prepare
 from san.errors import UserError
 from tests import archives
@@ -45,6 +46,13 @@ def test_script_of_a_data_set(downloads, root):
 def test_every_data_set_has_a_script():
     scripts = "".join(path.read_text() for path in (REPOSITORY / "datasets").glob("*.py"))
     assert all(f'"{name}"' in scripts for name in RECIPES)
+
+
+def test_help_names_every_data_set(capsys):
+    with pytest.raises(SystemExit):
+        main(["datasets", "prepare", "--help"])
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert {*RECIPES, "all"} <= set(words)
 
 
 def test_command_line_with_processes(downloads, root, capsys):
@@ -153,6 +161,20 @@ def test_archive_that_is_cut_off(downloads, make, capsys, write, archive, name, 
     assert f"{path}: not a whole archive" in error and "download it anew" in error
 
 
+def test_archives_that_are_none(downloads, make, capsys):
+    archives.write_context(downloads)
+    (downloads / "trainval.tar.gz").write_bytes(b"<html>not found</html>")
+    assert make("pascal_context_59") == 2
+    assert "trainval.tar.gz: not a whole archive (Not a gzipped file" in capsys.readouterr().err
+
+
+def test_no_room_for_a_decompressed_archive(downloads, root, make, capsys):
+    archives.write_context(downloads)
+    root.write_text("a file where the folder should be")
+    assert make("pascal_context_59") == 2
+    assert f"cannot write to {root}" in capsys.readouterr().err
+
+
 def test_image_without_label_map(downloads, make, capsys):
     archives.write_ade20k(downloads)
     archives.unpack(downloads / "ADEChallengeData2016.zip", downloads)
@@ -191,6 +213,15 @@ def test_unwritable_target(downloads, root, make, capsys):
     (root / ANNOTATIONS).write_text("a file where a folder should be")
     assert make("ade20k_sem_seg_val") == 1
     assert "cannot write" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_documented(name):
+    """The table of datasets/README.md has every data set, its splits and their sizes."""
+    table = (REPOSITORY / "datasets/README.md").read_text(encoding="utf-8").splitlines()
+    (row,) = (line for line in table if line.startswith(f"| `{name}` |"))
+    for split in RECIPES[name].splits:
+        assert f"`{split}`" in row and str(DATASETS[split].num_images[0]) in row
 
 
 def test_names():

@@ -4,8 +4,8 @@
 
 Makes label maps as those of ADE20K-847 are on disk (16-bit TIFF, 65535 to ignore) and predictions
 for them, then lets both evaluators process the same images by turns, A B A B, and prints the
-seconds per image of :meth:`process`, which reads the label map, and their ratio in each round. The
-metrics of both are compared as well. Three ways of being given a prediction:
+processor time per image of :meth:`process`, which reads the label map, on one thread, and its ratio
+in each round. The metrics of both are compared as well. Three ways of being given a prediction:
 
     label map   ours gets (H, W) labels; Detectron2's, which takes the argmax of a score volume,
                 gets an object whose argmax is those labels and costs nothing
@@ -108,7 +108,7 @@ def forms(way, labels, seed):
 
 
 def seconds(evaluator, record, output):
-    """Time of one process()."""
+    """Processor time of one process(): other work on the machine hardly changes it."""
     start = time.process_time()
     evaluator.process([record], [output])
     return time.process_time() - start
@@ -166,6 +166,7 @@ def main(argv=None):
     parser.add_argument("--score-size", type=int, nargs=2, default=(512, 683), metavar=("H", "W"))
     parser.add_argument("--score-images", type=int, default=2, help="0: no scores")
     args = parser.parse_args(argv)
+    torch.set_num_threads(1)
     for ways, num_images, size in (
         (("label map", "counts only"), args.images, args.size),
         (("scores",), args.score_images, args.score_size),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from detectron2.evaluation import SemSegEvaluator as Detectron2Evaluator
 from PIL import Image
 
 from san.errors import UserError
-from san.evaluation import SemSegEvaluator
+from san.evaluation import SemSegEvaluator, SemSegOptions
 
 NAME = "evaluation_test_sem_seg"
 CLASSES = ["tree", "a road", "sky", "cat", "absent", "absent but predicted"]
 IGNORE = 255
+WITH_MORE = SemSegOptions(bootstrap_replicates=30, boundary_iou=True)
 
 
 def write_dataset(folder, ignore_label=IGNORE, sizes=((7, 9), (16, 5), (3, 3))):
@@ -141,7 +143,7 @@ def _evaluate_shard(records, results):
     """One process of two: the images that Detectron2's sampler gives it."""
     register(records)
     shard = [records[i] for i in InferenceSampler(len(records))]
-    evaluator = SemSegEvaluator(NAME)
+    evaluator = SemSegEvaluator(NAME, options=WITH_MORE)
     evaluator.process(shard, [{"sem_seg": random_scores(r)} for r in shard])
     results.put((len(shard), evaluator.evaluate()))
 
@@ -149,7 +151,7 @@ def _evaluate_shard(records, results):
 def test_two_processes_equal_one(tmp_path):
     """Three images over two processes: none is counted twice, and only the main one reports."""
     records = write_dataset(tmp_path)
-    evaluator = SemSegEvaluator(NAME)
+    evaluator = SemSegEvaluator(NAME, options=WITH_MORE)
     evaluator.process(records, [{"sem_seg": random_scores(r)} for r in records])
     results = mp.get_context("spawn").SimpleQueue()
     launch(_evaluate_shard, 2, dist_url="auto", args=(records, results))
@@ -179,3 +181,13 @@ def test_seen_of_another_length_is_refused(tmp_path):
     MetadataCatalog.get(NAME).set(seen=[True])
     with pytest.raises(UserError, match=r"metadata 'seen' has 1 entries for 6 class names"):
         SemSegEvaluator(NAME)
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path):
+    records = write_dataset(tmp_path)
+    evaluator = SemSegEvaluator(NAME, options=WITH_MORE)
+    sizes = []
+    for _ in range(20):
+        evaluator.process(records, [{"sem_seg": random_scores(r)} for r in records])
+        sizes.append(len(pickle.dumps(vars(evaluator))))
+    assert len(set(sizes)) == 1

@@ -3,12 +3,12 @@
 from collections import OrderedDict
 
 import numpy as np
-from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
 from san.data.dataset_mapper import check_labels
 from san.data.datasets import load_labels
+from san.data.tasks import metadata_of
 from san.errors import UserError
 from san.label_vocabulary import to_labels
 
@@ -47,7 +47,7 @@ class SemSegEvaluator(DatasetEvaluator):
         self.dataset_name = dataset_name
         self.output_dir = output_dir
         self.options = options or SemSegOptions()
-        self.metadata = MetadataCatalog.get(dataset_name)
+        self.metadata = metadata_of(dataset_name)
         self.class_names = list(self.metadata.stuff_classes)
         self.seen = seen_groups(self.metadata, self.options.seen_classes)
         self._writer = None

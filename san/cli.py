@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("san.commands.evaluate", "evaluate weights on data sets, and leave a card"),
     "compare": ("san.commands.compare", "tell whether evaluations differ by more than noise"),
     "vocabulary": ("san.commands.vocabulary", "check a vocabulary file, tune its threshold"),
+    "benchmark": ("san.commands.benchmark", "measure time, memory and operations of a model"),
     "datasets": ("san.commands.datasets", "prepare the data sets of training and evaluation"),
 }
 

@@ -214,7 +214,8 @@ def test_periodic_evaluation_and_metrics(build, tmp_path):
     metrics = {k: v for line in lines for k, v in json.loads(line).items()}
     assert {"lr", "total_loss", "loss_ce", "loss_mask_0", "data_time"} <= metrics.keys()
     scores = {k for k in metrics if k.startswith("sem_seg/")}
-    assert scores == {f"sem_seg/{m}" for m in ("mIoU", "fwIoU", "mACC", "pACC")}
+    names = ("mIoU", "fwIoU", "mACC", "pACC", "mIoU_ci95_low", "mIoU_ci95_high")
+    assert scores == {f"sem_seg/{name}" for name in names}
     report = json.loads((tmp_path / "out" / "inference" / "results.json").read_text())
     assert report["voc_sem_seg_val"]["mIoU"] == metrics["sem_seg/mIoU"]
     assert list((tmp_path / "out").glob("events.out.tfevents.*"))

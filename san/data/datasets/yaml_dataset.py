@@ -8,13 +8,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from san.errors import UserError
 
-from .coco_json import (
-    InstanceReader,
-    PanopticReader,
-    instance_records,
-    panoptic_records,
-    read_coco,
-)
+from .coco_json import instance_records, panoptic_records, read_coco
+from .coco_readers import InstanceReader, PanopticReader
 from .label_readers import ColorReader, IdReader, ignore_id
 from .pairing import find_files, pair_files
 from .yaml_file import check_classes, check_name, read_yaml_file

@@ -90,7 +90,10 @@ def lint_file(args):
     for finding in findings + similar[:_SHOWN]:
         print(f"{finding.kind:10} {finding.message}")
     if len(similar) > _SHOWN:
-        print(f"... and {len(similar) - _SHOWN} pairs more of similar words")
+        print(
+            f"... and {len(similar) - _SHOWN} pairs more of similar words. A CLIP that was not "
+            "trained on such words cannot tell them apart; --weights takes another"
+        )
     count = len(findings) + len(similar)
     print(f"{args.file}: {len(vocabulary)} classes, {len(words)} words, {count} findings")
     return 1 if count else 0

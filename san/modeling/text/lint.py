@@ -138,13 +138,15 @@ def find_similar(words, embeds, threshold):
         threshold (float): cosine from which words count as the same.
 
     Returns:
-        list of Finding: "similar".
+        list of Finding: "similar"; words that :func:`find_clashes` calls the same are not among
+        them.
     """
     pairs = []
     for start in range(0, len(words), _ROWS):
         cosines = embeds[start : start + _ROWS] @ embeds.T  # (rows, W)
         for row, column in (cosines >= threshold).nonzero().tolist():
             one, other = words[start + row], words[column]
-            if start + row < column and one.position != other.position:
+            same = one.position == other.position or _fold(one.text) == _fold(other.text)
+            if start + row < column and not same:
                 pairs.append((-float(cosines[row, column]), one, other))
     return [Finding("similar", f"{-cosine:.3f} {a} and {b}") for cosine, a, b in sorted(pairs)]

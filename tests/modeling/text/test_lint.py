@@ -62,3 +62,9 @@ def test_similar_words_of_different_classes(monkeypatch):
         "'b' (class 2) and 'c' (class 3)",
     ]
     assert findings[0].message.startswith("0.996 ")
+
+
+def test_what_clashes_is_not_similar_too():
+    words = list_words([["stair"], ["stairs"], ["steps"]])
+    (first, second) = find_similar(words, torch.ones(3, 1), 0.99)
+    assert "'stair'" in first.message and "'stairs'" in second.message

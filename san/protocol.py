@@ -6,7 +6,6 @@ A protocol is a folder of YAML files, one per data set, named as the data set is
     max_size: 2048             # unless the longer one would be larger than this
     window: 224                # side of the sliding window; left out: the whole image at once
     stride: 112                # step of the window
-    size_divisibility: 16      # images are padded to a multiple of this; left out: the model's own
     templates: imagenet        # prompts or the name of a set; left out: the model's own
     vocabulary: voc21.txt      # class names, a file beside this one; left out: the data set's own
     logit_scale: 65            # factor of the cosines; left out: the model's own
@@ -31,7 +30,7 @@ from san.modeling.text.vocabulary import Vocabulary
 _PACKAGE = Path(__file__).parent
 _FOLDERS = tuple(root / "configs" / "protocols" for root in (_PACKAGE, _PACKAGE.parent))
 _REQUIRED = ("min_size", "max_size")
-_LENGTHS = (*_REQUIRED, "window", "stride", "size_divisibility")
+_LENGTHS = (*_REQUIRED, "window", "stride")
 _SHARES = ("score_threshold", "area_threshold")
 _KEYS = (*_LENGTHS, "templates", "vocabulary", "logit_scale", *_SHARES)
 
@@ -45,7 +44,6 @@ class Protocol:
         min_size, max_size: images are resized to this shorter side, unless the longer side would
             exceed ``max_size``.
         window, stride: side and step of the sliding window; None: the whole image at once.
-        size_divisibility: images are padded to a multiple of this; None: the model's own.
         templates: prompts, each with one "{}"; None: the model's own.
         vocabulary: the classes of the labels (`san.label_vocabulary`); None: the data set's
             own names.
@@ -61,7 +59,6 @@ class Protocol:
     max_size: int
     window: int | None = None
     stride: int | None = None
-    size_divisibility: int | None = None
     templates: tuple[str, ...] | None = None
     vocabulary: Vocabulary | None = None
     logit_scale: float | None = None

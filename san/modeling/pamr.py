@@ -1,4 +1,4 @@
-"""PAMR: pixel-adaptive mask refinement (Araslanov and Roth, arXiv 2005.08104, Sec. 3.3).
+"""PAMR: pixel-adaptive mask refinement (Araslanov and Roth, arXiv 2005.08104).
 
 A pixel's scores become a mean of its neighbours', who count the more the more they look alike.
 

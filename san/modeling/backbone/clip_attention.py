@@ -83,12 +83,12 @@ def plain_attention(inputs, temperature=1.0):
 
 
 def identity_attention(inputs):
-    """Each token attends to itself alone (MaskCLIP, arXiv 2112.01071, Sec. 3.2)."""
+    """Each token attends to itself alone (MaskCLIP, arXiv 2112.01071)."""
     return inputs.v
 
 
 def correlative_attention(inputs, parts="qk", temperature=1.0):
-    """(softmax(q q^T / sqrt(d)) + softmax(k k^T / sqrt(d))) v (SCLIP, arXiv 2312.01597, Sec. 3.3).
+    """(softmax(q q^T / sqrt(d)) + softmax(k k^T / sqrt(d))) v (SCLIP, arXiv 2312.01597).
 
     The weights of a token add up to the number of ``parts``: 2 in the paper's method.
 
@@ -99,7 +99,7 @@ def correlative_attention(inputs, parts="qk", temperature=1.0):
 
 
 def projected_attention(inputs, projections, temperature=1.0):
-    """Mean over r of softmax(x W_r (x W_r)^T / sqrt(d)) v, x the tokens (SCLIP, Sec. 3.3).
+    """Mean over r of softmax(x W_r (x W_r)^T / sqrt(d)) v, x the tokens (SCLIP).
 
     Args:
         projections (Tensor | None): (R, E, E), of which each takes the place of the query

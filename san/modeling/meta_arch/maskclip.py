@@ -1,6 +1,6 @@
 """MaskCLIP (Zhou et al., arXiv 2112.01071): in the last block each patch keeps its own value.
 
-The attention of the last block is the identity; two refinements (Sec. 3.3), off by default, act on
+The attention of the last block is the identity; two refinements, off by default, act on
 what CLIP sees.
 
 W words, N = h * w patches of a window, E width.

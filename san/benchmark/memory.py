@@ -16,19 +16,32 @@ def resident():
 
 
 def reset_peak(device):
-    """Forget earlier peaks, as far as the system can."""
+    """Forget earlier peaks, as far as the system can -> the one of resident memory, MiB or None."""
+    before = _peak()
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5")  # Linux: the high-water mark becomes what is resident now
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    return before
 
 
-def peak(device):
-    """Largest memory -> {"cpu", "gpu"} in MiB: resident, None where the system does not tell;
-    allocated by PyTorch, None on a CPU.
+def peaks(device, before):
+    """Largest memory, in MiB or None.
+
+    Args:
+        before (float | None): what :func:`reset_peak` gave.
+
+    Returns:
+        dict: since the reset, "cpu" resident, "gpu" allocated by PyTorch (None on a CPU);
+        "process": resident, of all time.
     """
+    since = _peak()
     gpu = torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else None
-    return {"cpu": _status("VmHWM") or _max_resident(), "gpu": gpu}
+    return {"cpu": since, "gpu": gpu, "process": since and max(since, before)}
+
+
+def _peak():
+    return _status("VmHWM") or _max_resident()
 
 
 def _max_resident():

@@ -50,8 +50,10 @@ def count_case(name):
             run.run()  # the optimizer makes its state in the first step
             return count(run, recorder)
         write_image(Path(folder, IMAGE), size)
+        run = Inference(model, setting, words, Path(folder))
+        model.text_classifier(run.vocabulary.classes)  # embeddings are made in the first call
         with torch.no_grad():
-            return count(Inference(model, setting, words, Path(folder)), recorder)
+            return count(run, recorder)
 
 
 def write_reference(path):

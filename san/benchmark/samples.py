@@ -27,7 +27,7 @@ def draw_regions(size, seed=_SEED):
 def draw_image(size, seed=_SEED):
     """Regions of one color each under noise, as (H, W, 3) uint8 RGB."""
     rng = np.random.default_rng(seed)
-    colors = rng.integers(0, 256, (_REGIONS, 3))
+    colors = rng.integers(0, 256, (_REGIONS, 3), dtype=np.int16)
     noise = rng.integers(-20, 21, (*size, 1), dtype=np.int16)
     return np.clip(colors[draw_regions(size, seed)] + noise, 0, 255).astype(np.uint8)
 

@@ -37,5 +37,8 @@ def make_words(count):
 def _names():
     """First name of each class of the lists, without repetitions in any case."""
     names = itertools.chain.from_iterable(read_categories(name)[0] for name in _LISTS)
-    names = [name.split(",")[0].strip() for name in names]
-    return list({name.casefold(): name for name in reversed(names)}.values())[::-1]
+    distinct = {}
+    for name in names:
+        name = name.split(",")[0].strip()
+        distinct.setdefault(name.casefold(), name)
+    return list(distinct.values())

@@ -50,6 +50,7 @@ def measure(job, setting, folder):
         UserError: an option of the job or the setting that cannot be used.
     """
     check_device(setting.device)
+    cfg = build_config(job, setting)
     if job.threads:
         torch.set_num_threads(job.threads)
     words = make_words(setting.num_words)
@@ -61,16 +62,15 @@ def measure(job, setting, folder):
     rate = matmul_rate(device, dtype)
     result = {"samples": [], "files": [], "counts": None, "memory": {}}
     if setting.measure == "text":
-        result.update(_measure_text(job, setting, words, device))
+        result.update(_measure_text(job, cfg, words, device))
     elif setting.measure != "start":
-        result.update(_measure_model(job, setting, words, folder, device))
+        result.update(_measure_model(job, setting, cfg, words, folder))
     result["matmul_rate"] = [rate, matmul_rate(device, dtype)]
     result["environment"] = _environment(setting)
     return result
 
 
-def _measure_model(job, setting, words, folder, device):
-    cfg = build_config(job, setting)
+def _measure_model(job, setting, cfg, words, folder):
     image = torch.from_numpy(draw_image(setting.image_size)).permute(2, 0, 1)
     model = build(cfg, image)
     recorder = Recorder(model)
@@ -79,7 +79,7 @@ def _measure_model(job, setting, words, folder, device):
         run = Training(model, setting, words, cfg, recorder)
     else:
         run = Inference(model, setting, words, folder)
-    built = memory.resident()
+    built, device = memory.resident(), model.device
     recorder.compile(setting.compile)
     with torch.inference_mode(not training):
         samples, outputs, peaks = _repeat(job, run, recorder, device)
@@ -101,8 +101,7 @@ def _repeat(job, run, recorder, device):
         torch.compiler.cudagraph_mark_step_begin()
         run.run()
     gc.collect()
-    before = memory.peak(device)["cpu"]
-    memory.reset_peak(device)
+    before = memory.reset_peak(device)
     samples = []
     for _ in range(job.repeats):
         torch.compiler.cudagraph_mark_step_begin()
@@ -111,9 +110,7 @@ def _repeat(job, run, recorder, device):
         outputs = run.run()
         samples.append(clock.stop())
     recorder.target = None
-    peaks = memory.peak(device)
-    process = None if peaks["cpu"] is None else max(before, peaks["cpu"])
-    return samples, outputs, {**peaks, "process": process}
+    return samples, outputs, memory.peaks(device, before)
 
 
 def _time_files(job, run, output, device):
@@ -134,19 +131,19 @@ def count(run, recorder):
     return counters.results()
 
 
-def _measure_text(job, setting, words, device):
-    model = build(build_config(job, setting))
+def _measure_text(job, cfg, words, device):
+    model = build(cfg)
     classifier = model.text_classifier
     built = memory.resident()
     if job.warmup:
         Text(classifier, words[:8]).run(Clock(device))
-    memory.reset_peak(device)
+    before = memory.reset_peak(device)
     samples = []
     for _ in range(job.repeats):
         clock = Clock(device)
         Text(classifier, words).run(clock)
         samples.append(clock.stop())
-    return {"samples": samples, "memory": {"built": built, **memory.peak(device)}}
+    return {"samples": samples, "memory": {"built": built, **memory.peaks(device, before)}}
 
 
 def _environment(setting):

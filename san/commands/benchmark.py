@@ -36,20 +36,24 @@ def add_arguments(parser):
     _add_model_arguments(parser)
     _add_sweep_arguments(parser)
     parser.add_argument(
-        "--repeats", type=_positive, default=7, metavar="N", help="runs (default: %(default)s)"
+        "--repeats", type=_at_least(1), default=7, metavar="N", help="runs (default: %(default)s)"
     )
     parser.add_argument(
-        "--warmup", type=int, default=2, metavar="N", help="runs before (default: %(default)s)"
+        "--warmup",
+        type=_at_least(0),
+        default=2,
+        metavar="N",
+        help="runs before (default: %(default)s)",
     )
     parser.add_argument(
-        "--threads", type=_positive, metavar="N", help="CPU threads (default: PyTorch's choice)"
+        "--threads", type=_at_least(1), metavar="N", help="CPU threads (default: PyTorch's choice)"
     )
     parser.add_argument(
         "--baseline", metavar="COMMAND",
         help="another implementation, run in turn with this one; docs/performance.md",
     )  # fmt: skip
     parser.add_argument(
-        "--rounds", type=_positive, metavar="N",
+        "--rounds", type=_at_least(1), metavar="N",
         help="new processes of each setting, in turn with the baseline's (default: 1; "
         f"{_ROUNDS_WITH_BASELINE} with a baseline)",
     )  # fmt: skip
@@ -92,19 +96,25 @@ def _add_sweep_arguments(parser):
     parser.add_argument(
         "--source-size", metavar="SIZE", help="of the image file (default: the image size)"
     )
-    add("--batch-size", [1], "images at once", type=_positive, metavar="N")
-    add("--words", [171], "classes in the vocabulary", type=_positive, metavar="N")
+    add("--batch-size", [1], "images at once", type=_at_least(1), metavar="N")
+    add("--words", [171], "classes in the vocabulary", type=_at_least(1), metavar="N")
     add("--dtype", ["float32"], "precision", choices=DTYPES)
     add("--device", ["cpu"], "cpu, cuda, cuda:1 ...", metavar="D")
     add("--compile", ["none"], "torch.compile of the network", choices=COMPILE_MODES)
     add("--allocator", ["default"], "of the C library", choices=list(ALLOCATORS))
 
 
-def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+def _at_least(minimum):
+    """For argparse: whole numbers from ``minimum``."""
+
+    def parse(text):
+        number = int(text)
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{text} is less than {minimum}")
+        return number
+
+    parse.__name__ = "whole number"  # as argparse names it in its message
+    return parse
 
 
 @exit_on_user_error

@@ -90,10 +90,15 @@ class DenseCLIP(OpenVocabSegmentor):
     def _infer(self, inputs, text):
         inference = self.inference.under(inputs.get("protocol"))
         image = self.preprocess_image([inputs]).tensor[0]  # (3, H, W)
-        height, width = image.shape[1:]
-        output_size = inputs.get("height", height), inputs.get("width", width)
         windows = self.windows(image, inference)
         cosines = self.classify(image, windows, text)  # (W, n_r * h, n_c * w)
+        with self.full_precision():
+            return self._read(inputs, text, inference, image, windows, cosines)
+
+    def _read(self, inputs, text, inference, image, windows, cosines):
+        """The result of one image from the cosines of its windows."""
+        height, width = image.shape[1:]
+        output_size = inputs.get("height", height), inputs.get("width", width)
         make_tiles = partial(
             tiles, cosines, *windows.weights(output_size), tile_side(len(cosines), self.device)
         )
@@ -105,6 +110,10 @@ class DenseCLIP(OpenVocabSegmentor):
             return {"sem_seg": semantic_scores(*arguments)}
         labels, scores = label_map(*arguments, self.background_threshold_of(inputs))
         return {"label_map": labels, "scores": scores}
+
+    def full_precision(self):
+        """Context in which autocast is off: a cosine is multiplied by up to 100."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def windows(self, image, inference):
         """The sliding window over an image (3, H, W)."""
@@ -137,7 +146,7 @@ class DenseCLIP(OpenVocabSegmentor):
 
     def cosines(self, patch_embeds, text):
         """(B, h * w, D), TextEmbeddings -> (B, h * w, W) float32."""
-        with torch.autocast(self.device.type, enabled=False):
+        with self.full_precision():
             return F.normalize(patch_embeds.float(), dim=-1) @ text.embeds.T
 
     def refine_windows(self, cosines, keys):

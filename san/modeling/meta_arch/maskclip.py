@@ -1,7 +1,7 @@
 """MaskCLIP (Zhou et al., arXiv 2112.01071): in the last block each patch keeps its own value.
 
-The attention of the last block is the identity; two refinements, off by default, act on
-what CLIP sees.
+The attention of the last block is the identity; two refinements, off by default, act on what CLIP
+sees.
 
 W words, N = h * w patches of a window, E width.
 """

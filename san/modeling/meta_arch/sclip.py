@@ -96,12 +96,14 @@ class SCLIP(DenseCLIP):
         labels = labels_of(inputs["instances"].to(self.device))  # (H, W)
         image = self.preprocess_image([inputs]).tensor[0]  # (3, H, W)
         windows = self.windows(image, self.inference)
-        rows, columns = (w.to(self.device) for w in windows.weights(labels.shape))
-        cosines = rows @ self.classify(image, windows, text) @ columns.T  # (W, H, W)
-        logits = text.classes(self.logit_scale(self.inference) * cosines.movedim(0, -1))
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=UNLABELED, reduction="sum"
-        )
+        cosines = self.classify(image, windows, text)  # (words, n_r * h, n_c * w)
+        with self.full_precision():
+            rows, columns = (w.to(self.device) for w in windows.weights(labels.shape))
+            cosines = (rows @ cosines @ columns.T).movedim(0, -1)  # (H, W, words)
+            logits = text.classes(self.logit_scale(self.inference) * cosines).flatten(0, 1)
+            loss = F.cross_entropy(
+                logits, labels.flatten(), ignore_index=UNLABELED, reduction="sum"
+            )
         return loss, int((labels != UNLABELED).sum())
 
 

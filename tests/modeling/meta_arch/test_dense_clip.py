@@ -214,7 +214,7 @@ def test_autocast_agrees_with_float32(model):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = model([x])[0]
     assert low["scores"].dtype == torch.float32
-    assert (low["label_map"] == exact).float().mean() > 0.9
+    assert (low["label_map"] == exact).float().mean() > 0.97
 
 
 def test_the_methods_differ_and_nothing_is_trained():

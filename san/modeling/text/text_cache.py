@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import shutil
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import open_clip
@@ -122,17 +121,22 @@ class TextCache:
         return [path for _, path in sorted(found)]
 
     def _write(self, words, embeds):
-        with atomic_path(self.folder / f"{uuid.uuid4().hex}.safetensors") as path:
-            metadata = {"words": json.dumps(list(words))}
-            save_file({"embeds": embeds.cpu().contiguous()}, path, metadata)
+        """Write one file, whose name is a digest of its words: processes that do the same agree."""
+        listed = json.dumps(list(words))
+        name = hashlib.sha256(listed.encode()).hexdigest()[:32]
+        path = self.folder / f"{name}.safetensors"
+        with atomic_path(path) as temporary:
+            save_file({"embeds": embeds.cpu().contiguous()}, temporary, {"words": listed})
+        return path
 
     def _merge(self, chunks, new):
         """Write all words, at most the newest MAX_WORDS, as one file in place of ``chunks``."""
         merged = {word: row for path in chunks for word, row in _read(path).items()}
         merged = _newest(merged | new)
-        self._write(list(merged), torch.stack(list(merged.values())))
+        whole = self._write(list(merged), torch.stack(list(merged.values())))
         for path in chunks:
-            path.unlink(missing_ok=True)
+            if path != whole:
+                path.unlink(missing_ok=True)
 
 
 def _newest(words):

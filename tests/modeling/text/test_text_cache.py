@@ -124,7 +124,8 @@ def test_a_broken_file_is_embedded_anew(folder, caplog, content):
     path.write_bytes(path.read_bytes()[:-9] if content is None else content)
     assert torch.equal(make()(WORDS).embeds, expected)
     assert f"{path} is not a file of text embeddings" in caplog.text
-    assert not path.exists() and len(list(folder.glob("*/*.safetensors"))) == 1
+    assert torch.equal(make()(WORDS).embeds, expected)
+    assert caplog.text.count("deleted") == 1 and len(list(folder.glob("*/*"))) == 1
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_error(folder, caplog):
@@ -145,6 +146,21 @@ def test_many_files_become_one(folder, monkeypatch):
     words = cache.load()
     assert list(words) == [f"word {i}" for i in range(8)]
     assert torch.equal(torch.stack(list(words.values())), rows)
+
+
+def test_what_several_processes_embed_at_once_is_kept_once(folder):
+    cache, row = TextCache("digest", TWO), torch.zeros(1, 4)
+    for _ in range(3):
+        cache.add(["word"], row)
+    assert len(list(cache.folder.iterdir())) == 1
+
+
+def test_a_file_that_holds_all_words_already_stays(monkeypatch):
+    monkeypatch.setattr(text_cache, "MAX_CHUNKS", 1)
+    cache, row = TextCache("digest", TWO), torch.zeros(1, 4)
+    cache.add(["word"], row)
+    cache.add(["word"], row)  # merged with the same
+    assert list(cache.load()) == ["word"]
 
 
 def test_words_are_bounded(monkeypatch):

@@ -107,9 +107,9 @@ def build_optimizer(cfg, model):
     rules = parameter_rules(solver, model)
     if not rules:
         raise UserError(
-            f"MODEL.META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE!r} has nothing to train as it is "
-            "configured: give --eval-only (of SCLIP, MODEL.SCLIP.ATTENTION learned_projection can "
-            "be trained)"
+            f"MODEL.META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE!r} has nothing to train as it "
+            "is configured: give --eval-only (of SCLIP, MODEL.SCLIP.ATTENTION learned_projection "
+            "can be trained)"
         )
     logging.getLogger(__name__).info("Optimizer:\n%s", optimizer_table(rules))
     groups = _groups(rules)

@@ -203,8 +203,8 @@ def _spread(cfg, records):
     count = cfg.DATASETS.NUM_TRAIN_IMAGES
     if not 0 <= count <= len(records):
         raise UserError(
-            f"DATASETS.NUM_TRAIN_IMAGES is {count}; DATASETS.TRAIN has {len(records)} images: set it "
-            f"to 1 to {len(records)}, or to 0 for all"
+            f"DATASETS.NUM_TRAIN_IMAGES is {count}; DATASETS.TRAIN has {len(records)} images: set "
+            f"it to 1 to {len(records)}, or to 0 for all"
         )
     return [records[i * len(records) // count] for i in range(count)] if count else records
 

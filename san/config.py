@@ -167,8 +167,8 @@ def _san_keys():
     node.EXCLUDE_IGNORED = False
     # open_clip's name of the CLIP model, or one of san/model_configs
     node.CLIP_MODEL_NAME = "ViT-B/16"
-    # open_clip's tag of pretrained weights, a file, or "san://clip_tiny"; "": none (MODEL.WEIGHTS has
-    # them all)
+    # open_clip's tag of pretrained weights, a file, or "san://clip_tiny"; "": none (MODEL.WEIGHTS
+    # has them all)
     node.CLIP_PRETRAINED_NAME = "openai"
     # Activation of CLIP: "quick_gelu", "gelu", or "auto": that of the pretrained weights
     node.CLIP_ACTIVATION = "auto"

@@ -27,10 +27,10 @@ ifneq ($(shell cat "$(STAMP)" 2>/dev/null),$(IDENTITY))
   STALE := stale
 endif
 
-.PHONY: help install demo test lint clean stale
+.PHONY: help install demo test lint clean train-tiny stale
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
 install: $(STAMP) ## Set up the virtual environment: packages, Detectron2, san itself
 
@@ -42,6 +42,10 @@ demo: $(STAMP) ## Segment scenes by seen, unseen and renamed classes into output
 	@echo "== All of them under other names: demo/renamed.yaml"
 	@$(BIN)/python demo/demo.py --input demo/images --truth demo/truth \
 	  --vocabulary demo/renamed.yaml --output output/demo/renamed --overwrite
+
+train-tiny: $(STAMP) ## Train the small models that ship, and all of docs/results.md (many hours)
+	@$(BIN)/python tools/train_tiny.py
+	@$(BIN)/python tools/results_table.py
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS: options and paths for pytest)
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)

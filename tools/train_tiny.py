@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Train and evaluate every model on ShapeScenes: what ships, three seeds, ablations.
+"""Train and evaluate every model on ShapeScenes: what ships, three seeds, ablations, other methods.
 
     python tools/train_tiny.py [--output output/shapescenes] [--only NAME ...] [-- KEY VALUE ...]
 
-Each run is one `train_net.py` command, printed before it starts; one that has ended is not repeated,
-one that was interrupted goes on. "ship" writes the weights that come with the package, and "table"
-collects the results for `tools/results_table.py`. KEY VALUE pairs go to every command.
+Each run is one `train_net.py` command, printed before it starts; one that has ended is not
+repeated, a training that was interrupted goes on. The weights of "clip" and "san" are written to the package,
+where the runs after them find CLIP. KEY VALUE pairs go to every training.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from san.weights import SHIPPED  # noqa: E402
 
 CLIP = "clip_tiny_shapescenes.yaml"
 SAN = "san_tiny_shapescenes.yaml"
-# name: config, options
+# name: config, arguments
 RUNS = {
     "clip": (CLIP, []),
     "san": (SAN, []),
@@ -36,17 +36,21 @@ RUNS = {
     "low_resolution": ("ablations/san_tiny_low_resolution.yaml", []),
     "frozen_pos_embed": ("ablations/san_tiny_frozen_pos_embed.yaml", []),
     "single_supervision": ("ablations/san_tiny_single_supervision.yaml", []),
+    "dense_clip": ("dense_clip/dense_clip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
+    "maskclip": ("maskclip/maskclip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
+    "sclip": ("sclip/sclip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
 }
 
 
-def train(name, output, opts):
-    """Run, or go on with, the training ``name``; its minutes go to minutes.json."""
+def train_or_evaluate(name, output, opts):
+    """Run, or go on with, ``name``; its minutes go to minutes.json."""
     config, own = RUNS[name]
     folder = output / name
     if (folder / "minutes.json").exists():
         return
-    command = [sys.executable, "train_net.py", "--config-file", f"configs/{config}", "--resume"]
-    command += ["OUTPUT_DIR", str(folder), *own, *opts]
+    command = [sys.executable, "train_net.py", "--config-file", f"configs/{config}"]
+    command += own if "--eval-only" in own else ["--resume", *own, *opts]
+    command += ["OUTPUT_DIR", str(folder)]
     start = time.monotonic()
     run(command)
     write_json(folder / "minutes.json", round((time.monotonic() - start) / 60, 1))
@@ -81,7 +85,7 @@ def main():
     if not (datasets_root() / "shapescenes" / "manifest.json").exists():
         run([sys.executable, "datasets/prepare_shapescenes.py"])
     for name in args.only:
-        train(name, args.output.resolve(), args.opts)
+        train_or_evaluate(name, args.output.resolve(), args.opts)
         if name in ("clip", "san"):
             ship(name, args.output)
 

@@ -4,8 +4,8 @@
     python tools/train_tiny.py [--output output/shapescenes] [--only NAME ...] [-- KEY VALUE ...]
 
 Each run is one `train_net.py` command, printed before it starts; one that has ended is not
-repeated, a training that was interrupted goes on. The weights of "clip" and "san" are written to the package,
-where the runs after them find CLIP. KEY VALUE pairs go to every training.
+repeated, a training that was interrupted goes on. The weights of "clip" and "san" are written to
+the package, where the runs after them find CLIP. KEY VALUE pairs go to every training.
 """
 
 import argparse

@@ -144,8 +144,8 @@ def check_image(entry, output):
 
 
 def test_shipped_scenes_with_shipped_weights(tmp_path, capsys):
-    """Not as right as on the whole validation set, but far above chance, by any of the names."""
-    for words in ("seen", "unseen"):
+    """Far above chance, which is below 2 % of 57 classes and 6 % of 19."""
+    for words, least in (("seen", 30), ("unseen", 20)):
         status = segment(
             "--input", ROOT / "demo" / "images" / words, "--output", tmp_path / words,
             "--truth", ROOT / "demo" / "truth" / words, "--device", "cpu",
@@ -157,7 +157,7 @@ def test_shipped_scenes_with_shipped_weights(tmp_path, capsys):
         assert "Segmented 3 of 3 images; 0 failed." in out
         results = read_results(tmp_path / words)
         assert results["weights"] == "san://san_tiny"
-        assert results["metrics"]["mIoU"] > 50
+        assert results["metrics"]["mIoU"] > least
         assert f"mIoU {results['metrics']['mIoU']} over the" in out
 
 
@@ -284,16 +284,20 @@ def test_interruption_keeps_what_is_written(weights, tmp_path):
     assert written == expected | {"predictions.json"}
 
 
-def test_sample_images_are_drawn_by_their_script(tmp_path):
+def test_scenes_and_vocabularies_are_made_by_their_script(tmp_path):
     subprocess.run(
-        [sys.executable, str(ROOT / "demo" / "make_images.py"), str(tmp_path)],
+        [sys.executable, str(ROOT / "demo" / "make_scenes.py"), str(tmp_path)],
         timeout=60, check=True,
     )  # fmt: skip
-    names = sorted(path.name for path in (ROOT / "demo" / "images").iterdir())
-    assert sorted(os.listdir(tmp_path)) == names
-    for name in names:
-        shipped = ROOT / "demo" / "images" / name
-        assert shipped.stat().st_size < 60_000
-        with Image.open(shipped) as one, Image.open(tmp_path / name) as two:
-            difference = np.abs(np.asarray(one, np.int16) - np.asarray(two, np.int16))
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    shipped = [path.relative_to(ROOT / "demo") for path in (ROOT / "demo").rglob("*.*")]
+    assert made == sorted(path for path in shipped if path.suffix not in (".py", ".pyc"))
+    for name in made:
+        one, two = ROOT / "demo" / name, tmp_path / name
+        if name.suffix == ".yaml":
+            assert one.read_text() == two.read_text()
+            continue
+        assert one.stat().st_size < 60_000
+        with Image.open(one) as first, Image.open(two) as second:
+            difference = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
         assert difference.mean() < 1  # libraries differ in rounding and JPEG

@@ -82,9 +82,11 @@ def test_the_command_compares_and_reports_an_image_without_truth(tmp_path, capsy
         truths[name] = labels
         write(tmp_path / "truth" / f"{name}.png", labels)
     status = main(
-        ["segment", "--input", str(tmp_path / "images"), "--truth", str(tmp_path / "truth")]
-        + ["--vocabulary", *NAMES, "--output", str(tmp_path / "out"), "--device", "cpu"]
-        + ["--weights", str(weights), "--config-file", CONFIG, "--opts", *SMALL]
+        [
+            *("segment", "--input", str(tmp_path / "images"), "--truth", str(tmp_path / "truth")),
+            *("--vocabulary", *NAMES, "--output", str(tmp_path / "out"), "--device", "cpu"),
+            *("--weights", str(weights), "--config-file", CONFIG, "--opts", *SMALL),
+        ]
     )
     printed = capsys.readouterr()
     assert status == 1  # c has no truth

@@ -132,9 +132,7 @@ def test_cards_of_clip(tmp_path):
 
 
 def test_no_card(tmp_path):
-    with pytest.raises(
-        UserError, match=r"no card at .*card.json or .*inference.card.json: `san"
-    ):
+    with pytest.raises(UserError, match=r"no card at .*card.json or .*inference.card.json: `san"):
         read_card(tmp_path)
     with pytest.raises(UserError, match="no card at .*none.json: "):
         read_card(tmp_path / "none.json")

@@ -171,7 +171,7 @@ def test_colored_map_without_palette(tmp_path):
 
 
 @pytest.mark.parametrize("keys, message", [
-    ({"lables": "masks"}, "unknown key 'lables'; did you mean 'labels'"),
+    ({"labelz": "masks"}, "unknown key 'labelz'; did you mean 'labels'"),
     ({"images": None}, "no `images`"),
     ({"images": 7}, "`images` is 7: write text"),
     ({"labels": None}, "neither `labels` nor `annotations`"),

@@ -36,7 +36,7 @@ install: $(STAMP) ## Set up the virtual environment: packages, Detectron2, san i
 
 demo: $(STAMP) ## Segment scenes by seen, unseen and renamed classes into output/demo
 	@for words in seen unseen; do \
-	  echo "== Classes whose masks training has $$words: demo/$$words.yaml"; \
+	  echo "== Classes whose masks are $$words in training: demo/$$words.yaml"; \
 	  $(BIN)/python demo/demo.py --input demo/images/$$words --truth demo/truth/$$words \
 	    --vocabulary demo/$$words.yaml --output output/demo/$$words --overwrite || exit 1; done
 	@echo "== All of them under other names: demo/renamed.yaml"

@@ -1,4 +1,4 @@
-"""Confidence intervals of a mean IoU: the Poisson bootstrap over images.
+"""Confidence intervals of the metrics: the Poisson bootstrap over images.
 
 The bootstrap (Efron, Annals of Statistics 7, 1979) evaluates sets of images drawn with replacement
 from those at hand. Here an image's number of occurrences is drawn from Poisson(1), independently of
@@ -57,24 +57,6 @@ class PoissonBootstrap:
         classes, *counts = class_counts
         for total, count in zip(self.counts, counts, strict=True):
             total[classes] += count[:, None] * weights  # (k, R)
-
-
-def mean_iou_of_replicates(counts):
-    """Mean IoU of each replicate over the classes that it shows.
-
-    Args:
-        counts (ndarray): (3, C, R), see PoissonBootstrap.
-
-    Returns:
-        ndarray: (R,) float, percent; NaN for a replicate without a labeled pixel.
-    """
-    correct, target, predicted = counts
-    present = target > 0
-    iou = np.divide(
-        correct, target + predicted - correct, where=present, out=np.zeros(target.shape)
-    )
-    with np.errstate(invalid="ignore"):
-        return 100 * iou.sum(axis=0) / present.sum(axis=0)
 
 
 def confidence_interval(values, level=LEVEL):

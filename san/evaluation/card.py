@@ -17,7 +17,7 @@ card.json, whose keys always come in this order:
                 memory is that of the largest process
     command     the command line
     created     time, UTC
-    bootstrap   data set -> {level, seed, mIoU (list of replicates)}; empty without a bootstrap
+    bootstrap   data set -> {level, seed, metric (list of replicates), ...}; empty without one
 
 card.md says the same to people.
 """
@@ -58,7 +58,8 @@ NAME = "card.json"
 NO_BEARING = (
     *("OUTPUT_DIR", "VERSION", "MODEL.WEIGHTS", "MODEL.DEVICE", "DATASETS.", "DATALOADER."),
     *("TEST.EXPECTED_RESULTS", "TEST.EVAL_PERIOD", "SOLVER.TEST_IMS_PER_BATCH", "WANDB."),
-    *("CUDNN_BENCHMARK", "VIS_PERIOD", "TEST.VOCABULARY"),  # its words have a digest of their own
+    *("CUDNN_BENCHMARK", "VIS_PERIOD", "TEST.SAVE_PREDICTIONS"),
+    "TEST.VOCABULARY",  # its words have a digest of their own
 )
 
 

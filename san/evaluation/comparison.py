@@ -23,7 +23,7 @@ _LOW, _HIGH = "_ci95_low", "_ci95_high"  # what the ends of a metric's interval 
 
 
 class Row(NamedTuple):
-    """One metric of one data set in two cards, in percent; None: a card does not have it.
+    """One metric of one data set in two cards, in percent; None: no number, as of no seen class.
 
     ``low`` and ``high`` are the interval of ``difference``, ``noise`` how it was found ("paired",
     "intervals" or "tolerance"), ``differs`` whether 0 is outside.
@@ -48,7 +48,7 @@ def compare(a, b, tolerance=TOLERANCE):
         tolerance (float): points of percent, for figures without an interval.
 
     Returns:
-        list[Row]: of the data sets that both have.
+        list[Row]: of the metrics that both have, on the data sets that both have.
 
     Raises:
         UserError: they have no data set in common, or one with results of another kind.
@@ -71,7 +71,7 @@ def _compare_dataset(name, a, b, tolerance):
             "which cannot be compared"
         )
     metrics = [result["metrics"] for result in results]
-    names = [key for key in {**metrics[0], **metrics[1]} if not key.endswith((_LOW, _HIGH))]
+    names = [key for key in metrics[0] if key in metrics[1] and not key.endswith((_LOW, _HIGH))]
     replicates = _paired_replicates(name, a, b)
     return [_compare_metric(name, key, *metrics, replicates.get(key), tolerance) for key in names]
 
@@ -82,12 +82,16 @@ def _paired_replicates(name, a, b):
     images = [card["results"][name]["images"] for card in (a, b)]
     if None in found or images[0] != images[1] or found[0]["seed"] != found[1]["seed"]:
         return {}
-    values = [np.array(bootstrap["mIoU"], dtype=float) for bootstrap in found]
-    return {"mIoU": np.stack(values)} if len(values[0]) == len(values[1]) else {}
+    pairs = {key: (found[0][key], found[1][key]) for key in found[0] if key in found[1]}
+    return {
+        key: np.array(pair, dtype=float)
+        for key, pair in pairs.items()
+        if isinstance(pair[0], list) and len(pair[0]) == len(pair[1])
+    }
 
 
 def _compare_metric(name, key, a, b, replicates, tolerance):
-    values = a.get(key), b.get(key)
+    values = a[key], b[key]
     if None in values:
         return Row(name, key, *values, None, None, None, None, values[0] != values[1])
     difference = values[1] - values[0]
@@ -123,6 +127,10 @@ def find_warnings(a, b):
             for what in ("images", "protocol", "vocabulary")
             if (values := [result[what] for result in results])[0] != values[1]
         ]
+        metrics = [result["metrics"] for result in results]
+        for card, here, there in (("A", *metrics), ("B", *reversed(metrics))):
+            if only := [key for key in here if key not in there]:
+                found.append(f"{name}: {', '.join(only)} only in {card}")
     if a["model"] != b["model"]:
         found.append(f"model {_text(a['model'])} in A, {_text(b['model'])} in B")
     if a["config"] and b["config"]:

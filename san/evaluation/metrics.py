@@ -24,34 +24,57 @@ def segmentation_metrics(matrix):
     Returns:
         tuple: dict of mIoU, fwIoU, mACC and pACC (float); ``iou`` (C,) and ``acc`` (C,) float.
     """
-    correct = np.diag(matrix)[:-1].astype(float)  # (C,)
-    target = matrix[:, :-1].sum(0).astype(float)  # (C,) "none" is a wrong prediction
-    predicted = matrix[:-1, :-1].sum(1).astype(float)  # (C,)
+    correct = np.diag(matrix)[:-1]  # (C,)
+    target = matrix[:, :-1].sum(0)  # (C,) "none" is a wrong prediction
+    predicted = matrix[:-1, :-1].sum(1)  # (C,)
+    overall, iou, acc = metrics_of_counts(np.stack([correct, target, predicted]))
+    return {name: float(value) for name, value in overall.items()}, iou, acc
+
+
+def metrics_of_counts(counts):
+    """Metrics in percent, of one evaluation or of each of many replicates.
+
+    Args:
+        counts (ndarray): (3, C, ...) correct, target and predicted pixels of every class.
+
+    Returns:
+        tuple: dict of mIoU, fwIoU, mACC and pACC, (...) float, NaN without a labeled pixel; ``iou``
+            and ``acc``, (C, ...) float, NaN for a class that the ground truth does not show.
+    """
+    correct, target, predicted = counts.astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         present = target > 0
         iou = np.where(present, 100 * correct / (target + predicted - correct), np.nan)
         acc = np.where(present, 100 * correct / target, np.nan)
-        share = target[present] / target.sum()
+        share = target / target.sum(0)
         overall = {
-            "mIoU": iou[present].sum() / present.sum(),
-            "fwIoU": (iou[present] * share).sum() if present.any() else np.nan,
-            "mACC": acc[present].sum() / present.sum(),
-            "pACC": 100 * correct.sum() / target.sum(),
+            "mIoU": mean_of_shown(iou),
+            "fwIoU": np.where(present, iou * share, 0).sum(0) / present.any(0),
+            "mACC": mean_of_shown(acc),
+            "pACC": 100 * correct.sum(0) / target.sum(0),
         }
-    return {name: float(value) for name, value in overall.items()}, iou, acc
+    return overall, iou, acc
+
+
+def mean_of_shown(values):
+    """Mean over the classes that have a value: (C, ...), NaN for none -> (...)."""
+    shown = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(shown, values, 0).sum(0) / shown.sum(0)
 
 
 def seen_and_unseen(iou, seen):
     """Mean IoU of the classes that training showed, of the others, and their harmonic mean.
 
     Args:
-        iou (ndarray): (C,) float, NaN for a class that the ground truth never shows.
+        iou (ndarray): (C, ...) float, NaN for a class that the ground truth never shows.
         seen (ndarray): (C,) 1 or True: seen, 0 or False: unseen; any other: in neither group.
 
     Returns:
-        dict[str, float]: "mIoU_seen", "mIoU_unseen", "mIoU_harmonic"; NaN for a group not shown.
+        dict[str, ndarray]: "mIoU_seen", "mIoU_unseen", "mIoU_harmonic", (...) each; NaN for a group
+            not shown.
     """
-    means = [_mean(iou[group & ~np.isnan(iou)]) for group in (seen == 1, seen == 0)]
+    means = [mean_of_shown(iou[group]) for group in (seen == 1, seen == 0)]
     return {
         "mIoU_seen": means[0],
         "mIoU_unseen": means[1],
@@ -59,13 +82,10 @@ def seen_and_unseen(iou, seen):
     }
 
 
-def _mean(values):
-    return float(values.mean()) if len(values) else float("nan")
-
-
 def harmonic_mean(a, b):
-    """Harmonic mean of two floats >= 0, 0 where either is."""
-    return 0.0 if a + b == 0 else 2 * a * b / (a + b)
+    """Harmonic mean of two numbers >= 0, or of the elements of two arrays; 0 where both are."""
+    total = np.add(a, b)
+    return 2 * np.multiply(a, b) / np.where(total == 0, 1, total)
 
 
 def class_flags(metadata, name, num_classes):

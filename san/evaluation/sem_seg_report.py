@@ -6,9 +6,9 @@ import numpy as np
 
 from san.files import write_json, write_text
 
-from .bootstrap import LEVEL, SEED, confidence_interval, mean_iou_of_replicates
+from .bootstrap import LEVEL, SEED, confidence_interval
 from .boundary import boundary_iou
-from .metrics import seen_and_unseen, segmentation_metrics
+from .metrics import mean_of_shown, metrics_of_counts, seen_and_unseen, segmentation_metrics
 from .report import markdown_table, overall_table, without_nan
 
 
@@ -27,7 +27,8 @@ def summarize(sums, class_names, seen=None):
             fwIoU_oracle, mACC_oracle, pACC_oracle.
         classes (list[dict]): name, IoU, ACC, pixels, predicted_pixels of each class; where counted
             also BoundaryIoU, IoU_oracle, ACC_oracle.
-        replicates (ndarray | None): (R,) mIoU of the bootstrap.
+        replicates (dict[str, ndarray]): of mIoU, fwIoU, mACC, pACC, and of mIoU_seen, mIoU_unseen,
+            mIoU_harmonic where counted, (R,) each; empty without a bootstrap.
     """
     matrix = sums["matrix"]
     overall, iou, acc = segmentation_metrics(matrix)
@@ -38,16 +39,18 @@ def summarize(sums, class_names, seen=None):
         "pixels": matrix[:, :-1].sum(0),  # that are of the class
         "predicted_pixels": matrix[:-1, :-1].sum(1),  # ignored ones left out
     }
-    replicates = None
+    replicates = {}
     if "bootstrap" in sums:
-        replicates = mean_iou_of_replicates(sums["bootstrap"])
-        interval = confidence_interval(replicates)
+        replicates, replicated_iou, _ = metrics_of_counts(sums["bootstrap"])
+        interval = confidence_interval(replicates["mIoU"])
         overall |= dict(zip(("mIoU_ci95_low", "mIoU_ci95_high"), interval, strict=True))
     if "boundary" in sums:
         columns["BoundaryIoU"] = boundary_iou(sums["boundary"], columns["pixels"] > 0)
-        overall["mBoundaryIoU"] = _mean(columns["BoundaryIoU"])
+        overall["mBoundaryIoU"] = float(mean_of_shown(columns["BoundaryIoU"]))
     if seen is not None:
-        overall |= seen_and_unseen(iou, seen)
+        overall |= {name: float(value) for name, value in seen_and_unseen(iou, seen).items()}
+        if replicates:
+            replicates |= seen_and_unseen(replicated_iou, seen)
     if "oracle" in sums:
         oracle, columns["IoU_oracle"], columns["ACC_oracle"] = segmentation_metrics(sums["oracle"])
         overall |= {f"{name}_oracle": value for name, value in oracle.items()}
@@ -55,12 +58,7 @@ def summarize(sums, class_names, seen=None):
     return overall, [dict(zip(columns, row, strict=True)) for row in rows], replicates
 
 
-def _mean(values):
-    shown = values[~np.isnan(values)]
-    return float(shown.mean()) if len(shown) else float("nan")
-
-
-def write_report(folder, header, overall, classes, replicates=None):
+def write_report(folder, header, overall, classes, replicates):
     """Write ``sem_seg_evaluation.json`` and ``.md``.
 
     Args:
@@ -69,9 +67,9 @@ def write_report(folder, header, overall, classes, replicates=None):
         overall, classes, replicates: of `summarize`.
     """
     report = {**header, "metrics": overall, "classes": classes}
-    if replicates is not None:
-        rounded = [round(value, 4) for value in replicates.tolist()]
-        report["bootstrap"] = {"level": LEVEL, "seed": SEED, "mIoU": rounded}
+    if replicates:
+        rounded = {name: np.round(values, 4).tolist() for name, values in replicates.items()}
+        report["bootstrap"] = {"level": LEVEL, "seed": SEED, **rounded}
     stem = Path(folder) / "sem_seg_evaluation"
     write_json(f"{stem}.json", without_nan(report))
     shown = [key for key in classes[0] if key == "name" or key.startswith(("IoU", "ACC", "Bound"))]

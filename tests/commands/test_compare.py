@@ -1,6 +1,7 @@
 """``san compare`` on the cards of predictions that are known to be wrong here and there."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,19 +78,27 @@ def test_a_real_difference(folder, capsys):
     assert [a, b] == [f"{m['mIoU']:.2f}" for m in metrics] and float(difference) < -2
     assert metrics[1]["mIoU"] > metrics[0]["mIoU_ci95_low"]
     assert noise.endswith("(paired)") and verdict == "differs"
-    assert row_of(out, "pACC")[3].endswith("(tolerance)")
+    assert row_of(out, "pACC")[3].endswith("(paired)")
     assert "4 of 4 figures differ by more than noise" in out
     assert "Not the same conditions" not in out and "weights sha256: " in out
 
 
-def test_noise(folder, capsys):
+def test_noise(folder, tmp_path, capsys):
     """One pixel of 4320 is 0.02 points."""
     cards = [str(folder / name / "inference" / "card.json") for name in "ac"]
     assert main(["compare", *cards]) == 0
     out = capsys.readouterr().out
-    assert row_of(out, "pACC")[2:] == ["-0.02", "-0.12 to +0.08 (tolerance)", "same"]
+    difference, noise, verdict = row_of(out, "pACC")[2:]
+    assert difference == "-0.02" and noise.endswith("to +0.00 (paired)") and verdict == "same"
     assert row_of(out, "mIoU")[-1] == "same"
     assert "0 of 4 figures differ" in out
+
+    card = json.loads(Path(cards[1]).read_text())
+    (tmp_path / "card.json").write_text(json.dumps({**card, "bootstrap": {}}))
+    cards[1] = str(tmp_path)
+    assert main(["compare", *cards]) == 0
+    out = capsys.readouterr().out
+    assert row_of(out, "pACC")[2:] == ["-0.02", "-0.12 to +0.08 (tolerance)", "same"]
     assert main(["compare", *cards, "--tolerance", "0.01"]) == 1
 
 

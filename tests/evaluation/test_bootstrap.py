@@ -6,11 +6,10 @@ import pytest
 from san.evaluation.bootstrap import (
     PoissonBootstrap,
     confidence_interval,
-    mean_iou_of_replicates,
     poisson_weights,
 )
 from san.evaluation.confusion import count_pairs
-from san.evaluation.metrics import segmentation_metrics
+from san.evaluation.metrics import metrics_of_counts, seen_and_unseen, segmentation_metrics
 
 NUM_CLASSES, NUM_REPLICATES = 5, 40
 GOLDEN = [1, 3, 2, 0, 0, 2, 3, 1, 0, 0, 1, 0]  # of "a.jpg", made with NumPy 2.2
@@ -36,15 +35,20 @@ def bootstrap(images):
 def test_equals_explicit_resampling():
     images = list(random_images())
     weights = [poisson_weights(name, NUM_REPLICATES) for name, _, _ in images]
-    actual = mean_iou_of_replicates(bootstrap(images).counts)
+    seen = np.array([1, 0, 0, 1, 1])
+    actual, iou_of_replicates, _ = metrics_of_counts(bootstrap(images).counts)
+    actual |= seen_and_unseen(iou_of_replicates, seen)
+    assert len(actual) == 7
     for replicate in range(NUM_REPLICATES):
         matrix = np.zeros((NUM_CLASSES + 1,) * 2, np.int64)
         for (_, predicted, target), weight in zip(images, weights, strict=True):
             for _ in range(weight[replicate]):
                 np.add.at(matrix, (predicted, target), 1)
-        overall, _, _ = segmentation_metrics(matrix)
-        assert actual[replicate] == pytest.approx(overall["mIoU"], nan_ok=True)
-    assert len(np.unique(actual)) > NUM_REPLICATES / 2
+        overall, iou, _ = segmentation_metrics(matrix)
+        overall |= seen_and_unseen(iou, seen)
+        for name, values in actual.items():
+            assert values[replicate] == pytest.approx(overall[name], nan_ok=True), name
+    assert all(len(np.unique(values)) > NUM_REPLICATES / 2 for values in actual.values())
 
 
 def test_neither_order_nor_process_nor_folder_matters():
@@ -75,12 +79,13 @@ def test_interval_covers_the_spread_of_new_samples():
         predicted = np.where(np.arange(100) < 100 * share, 0, 1)
         pairs = count_pairs(predicted, np.zeros(100, int))
         result.add(f"{index}.jpg", pairs.of_classes(1))
-    low, high = confidence_interval(mean_iou_of_replicates(result.counts))
+    low, high = confidence_interval(metrics_of_counts(result.counts)[0]["mIoU"])
     standard_error = 100 * right.std() / 400**0.5
     assert low < 100 * right.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
 
 
 def test_nothing_to_resample():
-    values = mean_iou_of_replicates(PoissonBootstrap(3, 4).counts)
-    assert np.isnan(values).all() and np.isnan(confidence_interval(values)).all()
+    metrics, _, _ = metrics_of_counts(PoissonBootstrap(3, 4).counts)
+    for values in metrics.values():
+        assert np.isnan(values).all() and np.isnan(confidence_interval(values)).all()

@@ -92,12 +92,29 @@ def test_replicates_of_other_images_are_no_pairs(change):
     assert row.noise == "intervals" and not row.differs
 
 
+def test_every_bootstrapped_metric_is_paired():
+    """The same images are hard for both: what intervals or a tolerance would call otherwise."""
+    a, b = paired_cards(offset=0.4, spread=0.3)
+    for c in (a, b):
+        c["results"][SET]["metrics"]["pACC"] = c["results"][SET]["metrics"]["mIoU"]
+        c["bootstrap"][SET]["pACC"] = c["bootstrap"][SET]["mIoU"]
+    rows = compare(a, b)
+    assert [(row.metric, row.noise, row.differs) for row in rows] == [
+        ("mIoU", "paired", False),
+        ("pACC", "paired", False),
+    ]
+
+
 def test_figures_that_are_not_there():
-    a, b = card(mIoU=1.0, mIoU_seen=None), card(mIoU=1.0, mIoU_seen=None, mIoU_oracle=2.0)
+    """One that a card lacks is no difference but another condition; one without a value is."""
+    a = card(mIoU=1.0, mIoU_seen=None, mIoU_unseen=None)
+    b = card(mIoU=1.0, mIoU_seen=None, mIoU_unseen=2.0, mIoU_oracle=2.0)
     rows = {row.metric: row for row in compare(a, b)}
+    assert list(rows) == ["mIoU", "mIoU_seen", "mIoU_unseen"]
     assert not rows["mIoU_seen"].differs
-    oracle = rows["mIoU_oracle"]
-    assert (oracle.a, oracle.b, oracle.difference, oracle.differs) == (None, 2.0, None, True)
+    unseen = rows["mIoU_unseen"]
+    assert (unseen.a, unseen.b, unseen.difference, unseen.differs) == (None, 2.0, None, True)
+    assert find_warnings(a, b) == [f"{SET}: mIoU_oracle only in B"]
 
 
 def test_what_cannot_be_compared():

@@ -8,10 +8,10 @@ from san.data.tasks import (
     SEM_SEG,
     TASKS,
     ZERO_SHOT,
-    folder_of,
     metadata_of,
     task_of,
 )
+from san.dataset_names import short_name
 from san.errors import UserError
 from san.protocol import evaluation_vocabulary, load_protocol
 
@@ -76,11 +76,11 @@ def check_test_datasets(cfg):
 def _check_report_folders(names):
     owner = {}
     for name in names:
-        other = owner.setdefault(folder_of(name), name)
+        other = owner.setdefault(short_name(name), name)
         if other != name:
             raise UserError(
                 f"DATASETS.TEST: the reports of '{other}' and '{name}' would share the folder "
-                f"'{folder_of(name)}'; rename one of the files"
+                f"'{short_name(name)}'; rename one of the files"
             )
 
 

@@ -23,7 +23,8 @@ from torch.nn.parallel import DistributedDataParallel
 from san.checkpoint import Checkpointer, name_of_weights
 from san.checks import check_config, check_test_datasets
 from san.data import build_test_loader, build_train_loader
-from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, folder_of, task_of
+from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, task_of
+from san.dataset_names import short_name
 from san.errors import UserError
 from san.evaluation import (
     OracleVocabulary,
@@ -196,9 +197,9 @@ class Trainer(DefaultTrainer):
     def build_evaluator(cls, cfg, dataset_name, folder="inference"):
         """Evaluator of one data set; its reports go to OUTPUT_DIR/<folder>/<dataset_name>.
 
-        For a file that is its name without folder and suffix, see `folder_of`.
+        For a file that is its name without folder and suffix, see `short_name`.
         """
-        output_dir = Path(cfg.OUTPUT_DIR) / folder / folder_of(dataset_name)
+        output_dir = Path(cfg.OUTPUT_DIR) / folder / short_name(dataset_name)
         task = task_of(dataset_name)
         if task == SEM_SEG:
             return SemSegEvaluator(dataset_name, output_dir, SemSegOptions.from_config(cfg))

@@ -1,6 +1,8 @@
 """How a method sees one data set in evaluation: resize, window, prompts, names, background.
 
-A protocol is a folder of YAML files, one per data set, named as the data set is registered:
+A protocol is a folder of YAML files, one per data set, named as the data set is registered (of a
+data set file, as its reports: own_val.yaml for own.yaml:val). ``own_data.yaml`` stands for all data
+sets that no protocol of configs/protocols names. A file has the keys
 
     min_size: 336              # the shorter side of the image, in pixels,
     max_size: 2048             # unless the longer one would be larger than this
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import yaml
 
+from san.dataset_names import short_name
 from san.errors import UserError
 from san.label_vocabulary import load_label_vocabulary
 from san.modeling.text.templates import get_templates
@@ -29,6 +32,7 @@ from san.modeling.text.vocabulary import Vocabulary
 
 _PACKAGE = Path(__file__).parent
 _FOLDERS = tuple(root / "configs" / "protocols" for root in (_PACKAGE, _PACKAGE.parent))
+_OWN_DATA = "own_data.yaml"
 _REQUIRED = ("min_size", "max_size")
 _LENGTHS = (*_REQUIRED, "window", "stride")
 _SHARES = ("score_threshold", "area_threshold")
@@ -71,7 +75,7 @@ def load_protocol(name, dataset_name):
 
     Args:
         name (str): a folder of configs/protocols, or the path of a folder of one's own.
-        dataset_name (str): registered name.
+        dataset_name (str): registered name, or file.
 
     Returns:
         Protocol
@@ -80,13 +84,7 @@ def load_protocol(name, dataset_name):
         UserError: no such protocol, none for this data set, a file with a key or value that cannot
             be used, another number of classes than the data set has.
     """
-    path = _find_folder(name) / f"{dataset_name}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise UserError(
-            f"TEST.PROTOCOL: '{name}' is not laid down for the data set '{dataset_name}', only for "
-            f"{', '.join(known) or 'none'}; write {path}, or choose another protocol"
-        )
+    path = _find_file(name, dataset_name)
     return Protocol(name=name, dataset=dataset_name, **_read(path, dataset_name))
 
 
@@ -112,7 +110,27 @@ def evaluation_vocabulary(cfg, dataset_name):
 
 def protocol_names():
     """Names of the protocols that come with the package, sorted."""
-    return sorted({path.name for root in _FOLDERS for path in root.glob("*") if path.is_dir()})
+    return sorted({path.name for path in _shipped()})
+
+
+def _find_file(name, dataset_name):
+    folder, file_name = _find_folder(name), f"{short_name(dataset_name)}.yaml"
+    is_own = not any((path / file_name).is_file() for path in _shipped())
+    names = (file_name, _OWN_DATA) if is_own else (file_name,)
+    for path in (folder / name for name in names):
+        if path.is_file():
+            return path
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    raise UserError(
+        f"TEST.PROTOCOL: '{name}' is not laid down for the data set '{dataset_name}', only for "
+        f"{', '.join(known) or 'none'}; choose another protocol, or give the path of a folder that "
+        f"has {' or '.join(names)}"
+    )
+
+
+def _shipped():
+    """Folders of the protocols that come with the package."""
+    return [path for root in _FOLDERS for path in root.glob("*") if path.is_dir()]
 
 
 def _find_folder(name):

@@ -10,10 +10,13 @@ from detectron2.modeling import build_model
 from san.checks import check_test_datasets
 from san.config import load_config
 from san.data import build_test_loader
+from san.data.datasets import DATASETS
 from san.errors import UserError
 from san.modeling.text.templates import TEMPLATES
+from san.modeling.text.vocabulary import Vocabulary
 from san.protocol import load_protocol, protocol_names
 from tests.miniatures import write_pascal_context, write_voc
+from tests.own_data import write_photos, write_yaml
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "protocols"
 SHIPPED = [(path.parent.name, path.stem) for path in sorted(CONFIGS.glob("*/*.yaml"))]
@@ -22,8 +25,10 @@ SHIPPED = [(path.parent.name, path.stem) for path in sorted(CONFIGS.glob("*/*.ya
 def test_the_published_ones_are_there():
     assert protocol_names() == ["common", "maskclip", "san", "sclip"]
     names = {name: {d for n, d in SHIPPED if n == name} for name in protocol_names()}
-    assert names["sclip"] == names["common"] and len(names["sclip"]) == 8
-    assert len(names["maskclip"]) == 5 and names["maskclip"] < names["sclip"] < names["san"]
+    evaluated = {name for name in DATASETS if "_train" not in name}
+    assert names["san"] == names["common"] == {*evaluated, "own_data"} and len(evaluated) == 11
+    assert len(names["maskclip"]) == 6 and len(names["sclip"]) == 9
+    assert names["maskclip"] < names["sclip"] < names["san"]
 
 
 @pytest.mark.parametrize("name, dataset", SHIPPED)
@@ -73,12 +78,19 @@ def test_lists_are_the_published_ones():
     assert (context.min_size, context.max_size) == (520, 520)  # the longer side alone counts
 
 
-@pytest.mark.parametrize("dataset", SCLIP)
-def test_common_lists_hold_every_word_once(dataset):
-    words = [
-        w for synonyms in load_protocol("common", dataset).vocabulary.synonyms for w in synonyms
-    ]
-    assert len(set(words)) == len(words) and not any("-" in word for word in words)
+@pytest.mark.parametrize("path", sorted((CONFIGS / "common").glob("*.txt")), ids=lambda p: p.stem)
+def test_common_lists_hold_every_word_once(path):
+    words = [w for synonyms in Vocabulary.from_file(path).synonyms for w in synonyms]
+    assert len(set(words)) == len(words)
+    assert not any(set(word) & set("-,_") for word in words)
+
+
+def test_common_background_of_voc_is_the_last_class():
+    first, last = (
+        load_protocol("common", f"{name}_sem_seg_val").vocabulary.synonyms
+        for name in ("voc21", "voc20b")
+    )
+    assert last == (*first[1:], first[0]) and len(first[0]) == 26
 
 
 def test_san_sees_the_images_as_published():
@@ -109,6 +121,33 @@ def test_a_folder_of_ones_own(protocol_folder):
     protocol = load_protocol(folder, "voc_sem_seg_val")
     assert protocol.name == folder and protocol.templates == ("the {}",)
     assert protocol.vocabulary.names[3] == "word 3"
+
+
+@pytest.mark.parametrize("name", ["san", "sclip", "maskclip", "common"])
+def test_a_data_set_of_ones_own(name):
+    """Every protocol has settings for it; the words are its own."""
+    protocol = load_protocol(name, "own/street.yaml:val")
+    assert protocol.dataset == "own/street.yaml:val" and protocol.vocabulary is None
+    known = load_protocol(name, "voc_sem_seg_val")
+    for key in ("min_size", "max_size", "window", "stride", "templates", "logit_scale"):
+        assert getattr(protocol, key) == getattr(known, key), key
+
+
+def test_a_file_for_a_data_set_of_ones_own(protocol_folder):
+    """Named as the folder of its reports; it goes before the settings for all of one's own."""
+    folder = protocol_folder("min_size: 8\nmax_size: 9", "own_data")
+    protocol_folder("min_size: 5\nmax_size: 9", "street_val")
+    names = ("own/street.yaml:val", "own/street.yaml:train", "street.json", "in_python_val")
+    assert [load_protocol(folder, name).min_size for name in names] == [5, 8, 8, 8]
+    with pytest.raises(UserError, match="not laid down .* 'voc_sem_seg_val', only for own_data, "):
+        load_protocol(folder, "voc_sem_seg_val")
+
+
+def test_no_file_for_a_data_set_of_ones_own(protocol_folder):
+    folder = protocol_folder("min_size: 8\nmax_size: 9")
+    problem = "only for voc_sem_seg_val; .* a folder that has street_val.yaml or own_data.yaml$"
+    with pytest.raises(UserError, match=problem):
+        load_protocol(folder, "own/street.yaml:val")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +224,16 @@ def test_the_model_takes_names_and_prompts_of_the_protocol(cfg, protocol_folder)
     image = {key: item[key] for key in ("image", "height", "width", "output")}
     assert torch.equal(model([{**image, "vocabulary": prompts}])[0]["scores"], scores)
     assert not torch.equal(model([{**image, "vocabulary": names}])[0]["scores"], scores)
+
+
+def test_the_loader_follows_the_protocol_of_ones_own_data(cfg, tmp_path):
+    write_photos(tmp_path, 1)
+    name = write_yaml(tmp_path)
+    cfg.TEST.PROTOCOL, cfg.DATASETS.TEST = "sclip", (name,)
+    check_test_datasets(cfg)
+    ((item,),) = build_test_loader(cfg, name)
+    assert min(item["image"].shape[1:]) == 336
+    assert item["protocol"].logit_scale == 40 and "vocabulary" not in item
 
 
 def test_a_protocol_that_does_not_fit_is_found_before_training(cfg):

@@ -1,12 +1,13 @@
 """What data sets are for, and what their records and metadata must have."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from san.dataset_names import parse_yaml_name
+
 from .datasets.captions import register_captions_jsonl
-from .datasets.yaml_dataset import parse_yaml_name, register_coco_json, register_yaml
+from .datasets.yaml_dataset import register_coco_json, register_yaml
 
 
 class Task(NamedTuple):
@@ -61,11 +62,3 @@ def metadata_of(dataset_name):
     """Metadata of a data set, in any process: a worker may have to register a file anew."""
     register_file(dataset_name)
     return MetadataCatalog.get(dataset_name)
-
-
-def folder_of(dataset_name):
-    """Name of the folder for the reports of a data set; of a file, its stem and the split."""
-    if not dataset_name.endswith((".jsonl", ".json")) and not parse_yaml_name(dataset_name):
-        return dataset_name
-    path, split = parse_yaml_name(dataset_name) or (dataset_name, None)
-    return f"{Path(path).stem}_{split}" if split else Path(path).stem

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader
 
 from san.colors import palette
 from san.data.datasets import load_labels
-from san.data.tasks import folder_of
+from san.dataset_names import short_name
 from san.files import write_text
 from san.image_io import read_image
 from san.visualize import draw_overlay
@@ -46,7 +46,7 @@ def write_sheet(report, folder):
             for record in spread(report.usable, NUM_OVERLAYS)
         ],
     )
-    path = folder / f"{folder_of(report.name)}.html"
+    path = folder / f"{short_name(report.name)}.html"
     write_text(path, html)
     return path
 

@@ -1,11 +1,11 @@
 """Register a data set of the user's own, from a file that describes it (`yaml_file`)."""
 
-import re
 from functools import partial
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from san.dataset_names import parse_yaml_name
 from san.errors import UserError
 
 from .coco_json import instance_records, panoptic_records, read_coco
@@ -13,14 +13,6 @@ from .coco_readers import InstanceReader, PanopticReader
 from .label_readers import ColorReader, IdReader, ignore_id
 from .pairing import find_files, pair_files
 from .yaml_file import check_classes, check_name, read_yaml_file
-
-_NAME = re.compile(r"(.+\.ya?ml)(?::([^/\\:]+))?", re.IGNORECASE)
-
-
-def parse_yaml_name(name):
-    """Split a data set name "own.yaml" or "own.yaml:train" -> (path, split), None if it is none."""
-    match = _NAME.fullmatch(name)
-    return match.groups() if match else None
 
 
 def register_yaml(name):

@@ -9,7 +9,8 @@ from detectron2.data import DatasetCatalog
 
 from san.data.datasets import load_labels
 from san.data.datasets.pairing import UnpairedError
-from san.data.tasks import folder_of, metadata_of
+from san.data.tasks import metadata_of
+from san.dataset_names import short_name
 from san.errors import UserError
 from tests.own_data import CLASSES, COLORS, save, write_photos, write_yaml
 
@@ -91,8 +92,8 @@ def test_splits(tmp_path):
     assert_maps(f"{name}:train", first)
     assert_maps(f"{name}:val", second)
     assert len(load(f"{name}:more")[0]) == 2
-    assert (folder_of(f"{name}:val"), folder_of(name)) == ("own_val", "own")
-    assert folder_of("ade20k_sem_seg_val") == "ade20k_sem_seg_val"
+    assert (short_name(f"{name}:val"), short_name(name)) == ("own_val", "own")
+    assert short_name("ade20k_sem_seg_val") == "ade20k_sem_seg_val"
 
 
 def test_one_folder_and_sub_folders(tmp_path):

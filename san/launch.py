@@ -1,5 +1,6 @@
 """One command, many processes: started here (--num-gpus, --num-machines) or by torchrun."""
 
+import logging
 import os
 import sys
 
@@ -20,20 +21,40 @@ def available_device(device):
     return "cpu" if device.startswith("cuda") and not torch.cuda.is_available() else device
 
 
-def setup(args, cfg):
+def setup(args, cfg, brief=False):
     """Finish the config of this process, and set up its loggers and random numbers.
 
     Args:
         args (argparse.Namespace): config_file and eval_only, of the command line.
         cfg: frozen by this.
+        brief (bool): environment, config and model go to OUTPUT_DIR/log.txt alone; the terminal
+            has progress, results and warnings.
     """
     device = cfg.MODEL.DEVICE
     cfg.MODEL.DEVICE = available_device(device)
     cfg.freeze()
+    if brief:
+        _shorten_terminal(cfg.OUTPUT_DIR)
     default_setup(cfg, args)
     logger = setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="san")
     if device != cfg.MODEL.DEVICE:
         logger.warning("MODEL.DEVICE is %s, but PyTorch sees no GPU: running on the CPU", device)
+
+
+def _shorten_terminal(output_dir):
+    """Set up Detectron2's loggers as `default_setup` will, which then keeps them as they are."""
+    rank = comm.get_rank()
+    for logger in (
+        setup_logger(output_dir, distributed_rank=rank, name="fvcore"),
+        setup_logger(output_dir, distributed_rank=rank),
+    ):
+        for handler in logger.handlers:
+            if handler.stream is sys.stdout:
+                handler.addFilter(_is_for_terminal)
+
+
+def _is_for_terminal(record):
+    return record.levelno >= logging.WARNING or record.name == "detectron2.evaluation.evaluator"
 
 
 def launch(function, options, device, args=()):

@@ -5,7 +5,7 @@ san evaluate --weights output/model_final.pth --config-file configs/... OUTPUT_D
 san evaluate --weights san_vit_b_16 --verify
 san evaluate --predictions output/eval --output output/again
 
-Results go to OUTPUT_DIR/inference. Exit status: 0; 1 a figure is not the expected one (--verify);
+Results go to OUTPUT_DIR/inference, a log of all details to OUTPUT_DIR/log.txt. Exit status: 0; 1 a figure is not the expected one (--verify);
 2 a mistake.
 """
 
@@ -86,7 +86,7 @@ def run(args, cfg):
     from san.engine import Trainer
     from san.launch import setup
 
-    setup(args, cfg)
+    setup(args, cfg, brief=True)
     Trainer.evaluate(cfg)
 
 
@@ -159,10 +159,17 @@ def split_options(names, opts):
 
     Returns:
         tuple of two lists: names of data sets, KEY VALUE pairs.
+
+    Raises:
+        UserError: an option of the command is among the pairs.
     """
     keys = [i for i, name in enumerate(names) if _is_key(name)]
     end = keys[0] if keys else len(names)
-    return names[:end], [*names[end:], *opts]
+    opts = [*names[end:], *opts]
+    for option in opts:
+        if option.startswith("--"):
+            raise UserError(f"{option} stands behind {opts[0]}: KEY VALUE pairs come last")
+    return names[:end], opts
 
 
 def _is_key(name):

@@ -1,5 +1,6 @@
 """What an evaluation costs: images and wall time of a data set, memory of the whole."""
 
+import logging
 import time
 
 from detectron2.evaluation import DatasetEvaluator
@@ -8,6 +9,8 @@ from detectron2.utils import comm
 from san.provenance import peak_memory
 
 from .card import Evaluated
+
+logger = logging.getLogger(__name__)
 
 
 class Measured(DatasetEvaluator):
@@ -25,6 +28,7 @@ class Measured(DatasetEvaluator):
 
     def reset(self):
         """Start anew, the clock too."""
+        logger.info("Evaluating on %s", self.evaluator.dataset_name)
         self._count = 0
         self.evaluator.reset()
         self._start = time.perf_counter()

@@ -102,6 +102,16 @@ def test_protocol(evaluate):
     assert plain["vocabulary"]["sha256"] != result["vocabulary"]["sha256"]  # other names
 
 
+def test_terminal_has_progress_and_results_and_the_log_has_all(evaluate, tmp_path, capsys):
+    evaluate("--datasets", VOC)
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) < 20 and "full config" not in out
+    assert f"Evaluating on {VOC}" in out and "Start inference on 3 batches" in out
+    assert f"| {VOC} | " in out and "MODEL.DEVICE" not in out
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "Running with full config" in log and f"| {VOC} | " in log
+
+
 def test_verify(evaluate, tmp_path, capsys):
     path = tmp_path / "expected.json"
     assert evaluate("--datasets", VOC, CONTEXT, "--write-expected", path)[0] == 0
@@ -147,6 +157,8 @@ def test_data_sets_end_where_options_begin():
     assert split_options(["a", "my/b.yaml", *opts], []) == (["a", "my/b.yaml"], opts)
     assert split_options(["a"], opts) == (["a"], opts)
     assert split_options(["a", "SEED", "1"], []) == (["a"], ["SEED", "1"])
+    with pytest.raises(UserError, match="--verify stands behind MODEL.DEVICE: KEY VALUE pairs"):
+        split_options([], [*opts, "--verify"])
 
 
 @pytest.mark.parametrize("name, published", [

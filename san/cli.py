@@ -20,7 +20,7 @@ COMMANDS = {
     "compare": ("san.commands.compare", "tell whether evaluations differ by more than noise"),
     "vocabulary": ("san.commands.vocabulary", "check a vocabulary file, tune its threshold"),
     "benchmark": ("san.commands.benchmark", "measure time, memory and operations of a model"),
-    "datasets": ("san.commands.datasets", "prepare the data sets of training and evaluation"),
+    "datasets": ("san.commands.datasets", "prepare data sets from their archives, and check them"),
 }
 
 

@@ -27,6 +27,9 @@ def add_arguments(parser):
         "--limit", type=int, metavar="N", help="open only N images of each data set, at even steps"
     )
     parser.add_argument(
+        "--subset", action="store_true", help="accept fewer images than are published"
+    )
+    parser.add_argument(
         "--num-workers", type=int, metavar="N", help="threads (default: one per core)"
     )
 
@@ -56,7 +59,7 @@ def _check(name, args):
     from san.data.check.run import check_dataset
     from san.data.check.text import describe
 
-    report = check_dataset(name, args.limit, args.num_workers)
+    report = check_dataset(name, args.limit, args.num_workers, args.subset)
     if report.tally is None and not args.names:
         return report
     print(describe(report))
@@ -71,8 +74,8 @@ def _conclude(reports):
     from san.data.check.text import next_steps
 
     print("\nnext:")
-    for report in reports:
-        print(f"  {next_steps(report)}")
+    for line in next_steps(reports):
+        print(f"  {line}")
     if not reports:
         print("  no data set is there; datasets/README.md says where to get them, and")
         print("  `python datasets/prepare_shapescenes.py` draws one that needs no download")

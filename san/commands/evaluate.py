@@ -5,8 +5,8 @@ san evaluate --weights output/model_final.pth --config-file configs/... OUTPUT_D
 san evaluate --weights san_vit_b_16 --verify
 san evaluate --predictions output/eval --output output/again
 
-Results go to OUTPUT_DIR/inference, a log of all details to OUTPUT_DIR/log.txt. Exit status: 0; 1 a figure is not the expected one (--verify);
-2 a mistake.
+Results go to OUTPUT_DIR/inference, a log of all details to OUTPUT_DIR/log.txt. Exit status: 0; 1 a
+figure is not the expected one (--verify); 2 a mistake.
 """
 
 import os

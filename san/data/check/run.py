@@ -25,6 +25,7 @@ class Report:
     Attributes:
         name: registered name.
         class_names: its classes.
+        ignore_label: id of pixels that do not count.
         inventory: its files.
         tally: what is in them; None where there are no files.
         usable: records of the images that can be used, among those looked at.
@@ -32,6 +33,7 @@ class Report:
 
     name: str
     class_names: list
+    ignore_label: int
     inventory: Inventory
     tally: Tally | None
     usable: list
@@ -42,13 +44,14 @@ class Report:
         return [*self.inventory.problems, *(self.tally.problems if self.tally else ())]
 
 
-def check_dataset(name, limit=None, num_workers=None):
+def check_dataset(name, limit=None, num_workers=None, subset=False):
     """Look over every image and label map of a data set.
 
     Args:
         name (str): registered name, or a file that `register_file` takes.
         limit (int): open only so many images, at even steps; None: all.
         num_workers (int): threads; None: one per core.
+        subset (bool): fewer images than published are no problem.
     Returns:
         Report
     Raises:
@@ -61,10 +64,10 @@ def check_dataset(name, limit=None, num_workers=None):
             f"{TASKS[SEM_SEG].title} can be checked"
         )
     metadata = MetadataCatalog.get(name)
-    inventory = take_inventory(name)
+    inventory = take_inventory(name, subset)
     class_names = list(metadata.stuff_classes)
     if inventory.records is None:
-        return Report(name, class_names, inventory, None, [])
+        return Report(name, class_names, metadata.ignore_label, inventory, None, [])
     records = spread(inventory.records, limit)
     tally, usable = Tally(len(class_names)), []
     # Threads suffice: decoding, nearly all of the work, runs outside the interpreter lock.
@@ -75,7 +78,7 @@ def check_dataset(name, limit=None, num_workers=None):
         tally.add(content)
         if content.problem is None:
             usable.append(record)
-    return Report(name, class_names, inventory, tally, usable)
+    return Report(name, class_names, metadata.ignore_label, inventory, tally, usable)
 
 
 def spread(items, count):

@@ -17,7 +17,7 @@ from san.visualize import draw_overlay
 from san.visualize.label_map import resize_labels
 
 from .run import spread
-from .text import next_steps
+from .text import label_range, next_steps
 
 NUM_OVERLAYS = 10
 _MAX_SIDE = 960  # pixels of an overlay's image
@@ -40,7 +40,8 @@ def write_sheet(report, folder):
         report=report,
         tally=report.tally,
         classes=_class_rows(report, colors),
-        next_step=next_steps(report),
+        label_range=label_range(report),
+        next_step=next_steps([report])[0],
         overlays=[
             {"file": record["file_name"], "uri": _data_uri(_overlay(record, metadata, colors))}
             for record in spread(report.usable, NUM_OVERLAYS)

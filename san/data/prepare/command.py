@@ -74,6 +74,7 @@ def prepare(names, root=None, archives=None, num_workers=None, subset=False):
         UserError: an unknown name, no such folder of archives, or a bad number of processes.
     """
     chosen = choose(names)
+    options = "".join([f" --root {root}" if root else "", " --subset" if subset else ""])
     root = datasets_root() if root is None else root
     archives = root if archives is None else archives
     num_workers = os.cpu_count() if num_workers is None else num_workers
@@ -81,7 +82,7 @@ def prepare(names, root=None, archives=None, num_workers=None, subset=False):
         raise UserError(f"--num-workers is {num_workers}; give 1 or more")
     if not archives.is_dir():
         raise UserError(f"the folder {archives} does not exist; name the one with the archives")
-    status = 0
+    status, done = 0, []
     with Sources(root, archives) as sources:
         for name, recipe in chosen.items():
             try:
@@ -91,6 +92,9 @@ def prepare(names, root=None, archives=None, num_workers=None, subset=False):
                 status = 2
             else:
                 status = max(status, 1 if failures else 0)
+                done.append(name)
+    if done:
+        print(f"next: `san datasets check {' '.join(done)}{options}` looks them over")
     return status
 
 

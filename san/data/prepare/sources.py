@@ -84,9 +84,11 @@ class Sources:
 
     def _missing(self, download):
         places = " or ".join(map(str, self._places))
-        message = f"{download.archive} is not in {places}, nor is {download.folders[0]}/, what is "
-        message += f"in it; download it from {download.url} to there, or name its folder by "
-        message += "--archives (--root, DETECTRON2_DATASETS: folder of all data sets)"
+        message = (
+            f"{download.archive} is not in {places}, nor unpacked there as {download.folders[0]}/; "
+            f"download it from {download.url} into that folder, or name the folder that has it "
+            "with --archives"
+        )
         for name, what in download.others:
             if found := self._find_other(name, download.folders):
                 message += f". What is there is {found}, but that is {what}"

@@ -49,7 +49,10 @@ def test_counts_are_those_of_the_files(tmp_path):
     text = describe(report)
     assert "own.yaml: no problems" in text and "1 image without any other" in text
     assert "classes  4 of 5 present" in text and "absent   sea" in text
-    assert next_steps(report).endswith("evaluates on it")
+    assert "labels   0 to 3 (classes are 0 to 4; 255 does not count)" in text
+    assert next_steps([report])[0].endswith(
+        f": fine; to evaluate: `san evaluate --weights WEIGHTS --datasets {report.name}`"
+    )
 
 
 def test_sixteen_bits_and_the_published_number(root):
@@ -60,7 +63,7 @@ def test_sixteen_bits_and_the_published_number(root):
     assert report.tally.num_ignored == sum((labels == 65535).sum() for labels in maps) == 3 * 64
     (problem,) = report.problems
     assert problem.startswith("3 images with a label map, but the complete data set has 2000;")
-    assert "san datasets prepare ade20k_847" in next_steps(report)
+    assert "san datasets prepare ade20k_847" in next_steps([report])[0]
 
 
 @pytest.mark.parametrize("name, expected", [
@@ -72,6 +75,21 @@ def test_published_numbers(root, name, expected):
     assert f"3 images with a label map, but the complete data set has {expected};" in describe(
         check_dataset(name, limit=1)
     )
+
+
+def test_a_subset_on_purpose(root):
+    report = check_dataset("ade20k_sem_seg_val", subset=True)
+    assert report.problems == [] and "no problems\n  images   3 (complete: 2000)" in describe(
+        report
+    )
+
+
+def test_one_line_for_all_that_the_same_helps(root):
+    names = ("voc_sem_seg_val", "ade20k_sem_seg_val", "ade20k_sem_seg_train", "voc_sem_seg_train")
+    fine, ade20k, voc = next_steps([check_dataset(name, subset=True) for name in names])
+    assert fine.startswith("voc_sem_seg_val, ade20k_sem_seg_val: fine; ")
+    assert fine.endswith("--datasets voc_sem_seg_val ade20k_sem_seg_val`")
+    assert ade20k.startswith("ade20k_sem_seg_train: ") and voc.startswith("voc_sem_seg_train: ")
 
 
 def test_every_builtin_set_has_a_published_number():
@@ -130,7 +148,7 @@ def test_missing(root):
         "not exist",
         describe(report),
     )
-    assert "run `san datasets prepare voc_20`" in next_steps(report)
+    assert "run `san datasets prepare voc_20`" in next_steps([report])[0]
 
 
 def test_a_sample_is_spread_over_the_files(tmp_path):
@@ -151,7 +169,7 @@ def test_a_set_registered_in_python(root):
     assert report.problems == []
     present = {ADE20K[name] for name in ADE20K}
     assert set(np.flatnonzero(report.tally.pixels)) == present
-    assert next_steps(report).startswith("my_scenes: fine")
+    assert next_steps([report])[0].startswith("my_scenes: fine")
 
 
 def test_other_data_sets(root):

@@ -69,6 +69,7 @@ def test_several_at_once_and_one_of_them_missing(downloads, make, capsys):
     assert make("cityscapes", "ade20k_150") == 2
     captured = capsys.readouterr()
     assert captured.err.count("gtFine_trainvaltest.zip is not in") == 2
+    assert "next: `san datasets check ade20k_sem_seg_train ade20k_sem_seg_val" in captured.out
     assert "ade20k_sem_seg_val: 2 images and label maps made" in captured.out
 
 

@@ -1,8 +1,10 @@
 """What holds for every data set: interruptions, damage, missing parts, the command line."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,23 @@ def test_goes_on_after_an_interruption(downloads, root, make, capsys):
     assert "ade20k_sem_seg_val: 5 images and label maps made, 1 kept" in output
     assert "pcontext_full_sem_seg_val: 1 images and label maps made, 1 kept" in output
     assert contents(root) == before
+
+
+def test_ctrl_c_while_processes_work(downloads, root, make):
+    """No trace of the program, no file by halves, and the next run makes the rest."""
+    archives.write_ade20k_full(downloads, count=60)
+    command = [sys.executable, "-m", "san.cli", "datasets", "prepare", "ade20k_847", "--subset"]
+    command += ["--root", str(root), "--archives", str(downloads), "--num-workers", "2"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=REPOSITORY, start_new_session=True)
+    while not list(root.rglob("*.tif")) and run.poll() is None:
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)
+    error = run.communicate(timeout=60)[1].decode()
+    assert run.returncode == 130 and error.endswith("\ninterrupted\n") and "Traceback" not in error
+    made = contents(root)
+    assert 0 < len(made) < 240 and not [path for path in made if path.suffix == ".tmp"]
+    assert make("ade20k_847") == 0
+    assert len(contents(root)) == 240 and made.items() <= contents(root).items()
 
 
 def test_damaged_members_are_named_and_the_rest_is_done(downloads, root, make, capsys):

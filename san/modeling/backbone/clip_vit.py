@@ -16,6 +16,7 @@ from san.errors import UserError
 from ..pos_embed import resize_pos_embed
 from .clip_attention import (
     AttentionInputs,
+    attend,
     finish_block,
     join_heads,
     plain_attention,
@@ -85,6 +86,36 @@ class ClipViT(nn.Module):
             if i in layers:
                 maps[i] = x[:, 1:].transpose(1, 2).unflatten(2, grid)  # (B, E, h, w)
         return ClipFeatures(x, maps, grid)
+
+
+class ImageEncoder(ClipViT):
+    """CLIP's whole vision transformer: what open_clip's ``encode_image`` gives, for less.
+
+    Only [CLS] is read, so the last block computes nothing of the patches but keys and values.
+
+    Args:
+        visual: open_clip's vision tower; its modules are used, not copied.
+
+    Raises:
+        UserError: see :class:`ClipViT`.
+    """
+
+    def __init__(self, visual):
+        super().__init__(visual)
+        self.ln_post = visual.ln_post
+        self.proj = visual.proj  # (E, D)
+
+    def forward(self, image):
+        """Normalized image (B, 3, H, W) -> (B, D), not normalized."""
+        x, _ = self.embed(image)
+        for block in self.blocks[:-1]:
+            x = run_block(block, x)
+        last = self.blocks[-1]
+        tokens = last.ln_1(x)
+        (q,) = project(last.attn, tokens[:, :1], "q")  # (B, n, 1, d)
+        k, v = project(last.attn, tokens, "kv")  # (B, n, N, d)
+        x = finish_block(last, x[:, :1], attend(last.attn, q, k, v))  # (B, 1, E)
+        return self.ln_post(x[:, 0]) @ self.proj
 
 
 class DenseFeatures(NamedTuple):

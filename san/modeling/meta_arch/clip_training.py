@@ -20,6 +20,7 @@ from san.errors import UserError
 from san.weight_file import save_weights
 
 from ..backbone.clip import build_clip
+from ..backbone.clip_vit import ImageEncoder
 from ..contrastive_loss import ContrastiveLoss
 from ..text.classifier import TextClassifier
 from ..text.templates import get_templates
@@ -57,8 +58,9 @@ class CLIP(nn.Module):
     ):
         super().__init__()
         self.clip = clip.requires_grad_(True)  # the classifier has frozen the text tower
-        # A view of the text tower, not a part beside it: its weights appear once in a state dict
+        # Views of the towers, not parts beside them: their weights appear once in a state dict
         object.__setattr__(self, "text_classifier", text_classifier)
+        object.__setattr__(self, "image_encoder", ImageEncoder(clip.visual))
         self.criterion = criterion
         self.clip_activation = clip_activation
         self.chunk_size = chunk_size
@@ -105,7 +107,7 @@ class CLIP(nn.Module):
 
         Args:
             batched_inputs (list[dict]): for each image
-                "image" (3, S, S) uint8 or float 0..255, RGB;
+                "image" (3, S, S) uint8 or float 0..255, RGB; in training any one size of a batch;
                 in training "caption" (str) and "content" (str or int): images of equal content are
                 described by each other's captions too;
                 else "output": "class_logits" (default), with "vocabulary" or "meta" and its
@@ -126,8 +128,10 @@ class CLIP(nn.Module):
         return self._infer(batched_inputs, image_embeds)
 
     def preprocess_image(self, batched_inputs):
-        """Normalized images (B, 3, S, S)."""
+        """Normalized images (B, 3, S, S), in training (B, 3, H, W)."""
         size = tuple(self.clip.visual.image_size)
+        if self.training:
+            size = tuple(batched_inputs[0]["image"].shape[-2:])
         for inputs in batched_inputs:
             if tuple(inputs["image"].shape) != (3, *size):
                 raise UserError(
@@ -138,8 +142,8 @@ class CLIP(nn.Module):
         return (images - self.pixel_mean) / self.pixel_std
 
     def embed_images(self, images):
-        """Normalized images (B, 3, S, S) -> (B, D) float32, unit norm."""
-        return self._embed(self.clip.encode_image, images)
+        """Normalized images (B, 3, H, W) -> (B, D) float32, unit norm."""
+        return self._embed(self.image_encoder, images)
 
     def embed_captions(self, captions):
         """Captions, each cut at the context length -> (B, D) float32, unit norm."""

@@ -15,7 +15,7 @@ from san.modeling.backbone.clip_attention import (
     project,
     run_block,
 )
-from san.modeling.backbone.clip_vit import ClipViT, DenseClipViT, deep_part, freeze
+from san.modeling.backbone.clip_vit import ClipViT, DenseClipViT, ImageEncoder, deep_part, freeze
 from san.modeling.text.text_encoder import TextEncoder
 
 
@@ -39,6 +39,16 @@ def test_cls_token_is_encode_image(clip):
     assert features.grid_size == (4, 4)
     assert set(features.maps) == {0, 3}
     torch.testing.assert_close(features.maps[3].flatten(2).transpose(1, 2), features.tokens[:, 1:])
+
+
+def test_image_encoder_is_encode_image(clip):
+    model, _ = clip
+    image, weights = torch.randn(2, 3, 64, 64), list(model.visual.parameters())
+    results = []
+    for encode in (model.encode_image, ImageEncoder(model.visual)):
+        embeds = encode(image)
+        results.append((embeds, *torch.autograd.grad(embeds.square().sum(), weights)))
+    torch.testing.assert_close(results[1], results[0], atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()

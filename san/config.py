@@ -101,6 +101,9 @@ def _add_clip_training_keys(cfg):
     cfg.MODEL.CLIP.CHUNK_SIZE = 0
     # Smallest and largest share of the image's area in a training crop for CLIP
     cfg.INPUT.CLIP_CROP_AREA = [0.9, 1.0]
+    # Sides in pixels, multiples of the patch, of which each training batch of CLIP draws a height
+    # and a width; empty: CLIP's own size
+    cfg.INPUT.CLIP_SIZES_TRAIN = []
     # AdamW's decay rates of the moments, and what is added to the root of the second one
     cfg.SOLVER.BETAS = [0.9, 0.999]
     cfg.SOLVER.EPS = 1e-8

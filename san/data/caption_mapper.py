@@ -4,7 +4,11 @@ CLIP (arXiv 2103.00020), Sec. 2.3: a random crop is the only augmentation, and o
 one is drawn. As in open_clip, the shape of a crop is from 3:4 to 4:3; an image that is too wide or
 too tall for the share of its area that is asked for gives the largest such crop in its middle.
 
-S is the image size of CLIP.
+Methods that use CLIP densely show it images of other sizes than its own, for which its position
+embedding is resized. A small CLIP bears that only if batches of several sizes have trained it, as
+in FlexiViT (arXiv 2212.08013), which varies the patches.
+
+S is the image size of CLIP; H, W the size of a training batch.
 """
 
 import copy
@@ -17,7 +21,7 @@ from torchvision import transforms as T
 
 from san.errors import UserError
 from san.image_io import read_image
-from san.modeling.backbone.clip import clip_image_size
+from san.modeling.backbone.clip import clip_image_size, clip_patch_size
 
 from .dataset_mapper import check_format
 
@@ -31,34 +35,45 @@ class CaptionMapper:
     """
 
     @configurable
-    def __init__(self, *, augmentation):
+    def __init__(self, *, sizes, crop_area, mirror, batch_size):
         """
         Args:
-            augmentation (callable): PIL image -> PIL image of S x S pixels.
+            sizes (sequence[int]): sides in pixels; each batch draws a height and a width.
+            crop_area (tuple[float, float]): smallest and largest share of the image in a crop.
+            mirror (bool): half of the images are mirrored.
+            batch_size (int): images per iteration, all processes together.
         """
-        self.augmentation = augmentation
+        self.sizes, self.crop_area, self.batch_size = sizes, crop_area, batch_size
+        self.mirror = T.RandomHorizontalFlip(0.5 if mirror else 0.0)
 
     @classmethod
     def from_config(cls, cfg):
-        """Crop INPUT.CLIP_CROP_AREA of the image, bicubic; INPUT.RANDOM_FLIP mirrors it."""
+        """Keys CLIP_SIZES_TRAIN, CLIP_CROP_AREA and RANDOM_FLIP of INPUT."""
         _check_input_keys(cfg.INPUT)
-        size = clip_image_size(cfg.MODEL.SAN.CLIP_MODEL_NAME)
-        crop = T.RandomResizedCrop(size, tuple(cfg.INPUT.CLIP_CROP_AREA), interpolation=BICUBIC)
-        flips = [T.RandomHorizontalFlip()] if cfg.INPUT.RANDOM_FLIP == "horizontal" else []
-        return {"augmentation": T.Compose([crop, *flips])}
+        _check_sizes(cfg.INPUT.CLIP_SIZES_TRAIN, clip_patch_size(cfg.MODEL.SAN.CLIP_MODEL_NAME))
+        return {
+            "sizes": list(cfg.INPUT.CLIP_SIZES_TRAIN)
+            or [clip_image_size(cfg.MODEL.SAN.CLIP_MODEL_NAME)],
+            "crop_area": tuple(cfg.INPUT.CLIP_CROP_AREA),
+            "mirror": cfg.INPUT.RANDOM_FLIP == "horizontal",
+            "batch_size": cfg.SOLVER.IMS_PER_BATCH,
+        }
 
     def __call__(self, record):
         """
         Args:
-            record (dict): "file_name", "captions" (list[str]) and "content" (str or int).
+            record (dict): "file_name", "captions" (list[str]), "content" (str or int), and its
+                "position" in the training stream.
         Returns:
-            dict: "image" (3, S, S) uint8 tensor, RGB; "caption" (str); "content"; "file_name".
+            dict: "image" (3, H, W) uint8 tensor, RGB, of the size of its batch; "caption" (str);
+                "content"; "file_name".
         Raises:
             UserError: the image cannot be read, or has no caption.
         """
         if not record["captions"]:
             raise UserError(f"{record['file_name']}: this image has no caption; leave it out")
-        image = self.augmentation(Image.fromarray(read_image(record["file_name"])))
+        image = Image.fromarray(read_image(record["file_name"]))
+        image = self.mirror(self._crop(image, *self._size_of(record["position"])))
         choice = int(torch.randint(len(record["captions"]), ()))
         return {
             "file_name": record["file_name"],
@@ -66,6 +81,16 @@ class CaptionMapper:
             "caption": record["captions"][choice],
             "content": record["content"],
         }
+
+    def _size_of(self, position):
+        """(H, W) of the batch that a position of the stream belongs to, alike in all processes."""
+        generator = np.random.RandomState(position // self.batch_size)
+        return tuple(generator.choice(self.sizes, 2).tolist())
+
+    def _crop(self, image, height, width):
+        """A random crop, nearly of the shape of the batch, resized to it."""
+        ratio = (3 / 4 * width / height, 4 / 3 * width / height)
+        return T.RandomResizedCrop((height, width), self.crop_area, ratio, BICUBIC)(image)
 
 
 class ClipTestMapper:
@@ -117,4 +142,12 @@ def _check_input_keys(config):
         raise UserError(
             f"INPUT.RANDOM_FLIP is {config.RANDOM_FLIP!r}; CLIP's training can have 'horizontal' "
             "or 'none'"
+        )
+
+
+def _check_sizes(sizes, patch):
+    if any(not isinstance(side, int) or side < patch or side % patch for side in sizes):
+        raise UserError(
+            f"INPUT.CLIP_SIZES_TRAIN is {list(sizes)}; it is a list of sides in pixels, multiples "
+            f"of CLIP's patch of {patch}, or empty for CLIP's own size"
         )

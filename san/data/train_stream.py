@@ -18,9 +18,9 @@ class TrainStream(Dataset):
     """Items of the training stream by their position, 0, 1, ... without end.
 
     Item k is record ``permutation(seed, k // N)[k % N]`` of the N records, mapped with the global
-    random generators seeded from (seed, k). Before mapping the record gets "seed", an int for
-    further random numbers that belong to this item. NumPy guarantees the streams of
-    `SeedSequence` and `RandomState` from version to version, unlike torch's.
+    random generators seeded from (seed, k). Before mapping the record gets "position", which is k,
+    and "seed", an int for further random numbers that belong to this item. NumPy guarantees the
+    streams of `SeedSequence` and `RandomState` from version to version, unlike torch's.
     """
 
     def __init__(self, records, mapper, seed):
@@ -42,7 +42,8 @@ class TrainStream(Dataset):
     def __getitem__(self, position):
         epoch, index = divmod(position, len(self.records))
         item_seed, *generator_seeds = self._seeds(1, position, count=4)
-        record = {**self.records[self._permutation(epoch)[index]], "seed": item_seed}
+        record = self.records[self._permutation(epoch)[index]]
+        record = {**record, "position": position, "seed": item_seed}
         with seeded_generators(*generator_seeds):
             return self.mapper(record)
 

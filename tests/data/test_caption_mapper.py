@@ -31,7 +31,12 @@ def record(tmp_path):
     pixels[:, :36, 0] = pixels[:, 36:, 2] = 255
     Image.fromarray(pixels).save(tmp_path / "image.png")
     captions = ["one", "two"]
-    return {"file_name": str(tmp_path / "image.png"), "captions": captions, "content": "x"}
+    return {
+        "file_name": str(tmp_path / "image.png"),
+        "captions": captions,
+        "content": "x",
+        "position": 0,
+    }
 
 
 def test_training_item(cfg, record):
@@ -40,9 +45,9 @@ def test_training_item(cfg, record):
     items = [mapper(record) for _ in range(20)]
     assert {item["caption"] for item in items} == {"one", "two"}
     for item in items:
-        assert item["image"].shape == (3, 48, 48) and item["image"].dtype == torch.uint8
+        assert item["image"].shape == (3, 64, 64) and item["image"].dtype == torch.uint8
         assert item["content"] == "x"
-        red, _, blue = item["image"].float().mean(dim=1)  # (48,) each
+        red, _, blue = item["image"].float().mean(dim=1)  # (64,) each
         assert red[0] > 250 and blue[-1] > 250  # nothing is mirrored, both halves are there
     assert len({item["image"].numpy().tobytes() for item in items}) > 5
 
@@ -55,6 +60,19 @@ def test_crop_covers_its_share(cfg, record):
     assert sum(one_color) > 5
 
 
+def test_each_batch_has_a_size_of_its_own(cfg, record):
+    cfg.INPUT.RANDOM_FLIP = "none"
+    cfg.INPUT.CLIP_SIZES_TRAIN = [40, 64, 72]
+    mapper = CaptionMapper(cfg)
+    size = cfg.SOLVER.IMS_PER_BATCH
+    items = [mapper({**record, "position": position}) for position in range(30 * size)]
+    shapes = [tuple(item["image"].shape[1:]) for item in items]
+    assert all(len(set(shapes[i : i + size])) == 1 for i in range(0, len(shapes), size))
+    assert len(set(shapes)) > 6  # of 9
+    red, _, blue = items[shapes.index((40, 72))]["image"].float().mean(dim=1)  # (72,) each
+    assert red[0] > 250 and blue[-1] > 250
+
+
 def test_mirror_images(cfg, record):
     cfg.INPUT.RANDOM_FLIP = "horizontal"
     mapper = CaptionMapper(cfg)
@@ -63,12 +81,12 @@ def test_mirror_images(cfg, record):
 
 
 def test_evaluation_item(cfg, record):
-    """60 x 72 -> 48 x 57 -> the 48 columns in the middle, where the edge stays."""
+    """60 x 72 -> 64 x 76 -> the 64 columns in the middle, where the edge stays."""
     item = ClipTestMapper(cfg, output="embeddings")(record)
     assert item["output"] == "embeddings" and item["captions"] == record["captions"]
-    assert item["image"].shape == (3, 48, 48)
+    assert item["image"].shape == (3, 64, 64)
     red, _, blue = item["image"].float().mean(dim=1)
-    assert red[:22].min() > 250 and blue[26:].min() > 250
+    assert red[:30].min() > 250 and blue[34:].min() > 250
 
 
 def fingerprint(loader, count):
@@ -131,6 +149,8 @@ def test_image_without_captions_is_named(cfg, record):
 
 @pytest.mark.parametrize(("key", "value", "message"), [
     ("CLIP_CROP_AREA", [0.0, 1.0], r"INPUT\.CLIP_CROP_AREA is \[0\.0, 1\.0\].*\[0\.9, 1\.0\]"),
+    ("CLIP_SIZES_TRAIN", [64, 50], r"CLIP_SIZES_TRAIN is \[64, 50\].*CLIP's patch of"),
+    ("CLIP_SIZES_TRAIN", [0], r"CLIP_SIZES_TRAIN is \[0\]"),
     ("CLIP_CROP_AREA", [0.9], r"INPUT\.CLIP_CROP_AREA is \[0\.9\]"),
     ("RANDOM_FLIP", "vertical", r"INPUT\.RANDOM_FLIP is 'vertical'.*'horizontal' or 'none'"),
     ("FORMAT", "BGR", r"INPUT\.FORMAT is 'BGR'"),

@@ -76,6 +76,15 @@ def clip_image_size(name):
     return _model_config(name.replace("/", "-"))["vision_cfg"]["image_size"]
 
 
+def clip_patch_size(name):
+    """Side in pixels of the square patches that CLIP ``name`` cuts images into.
+
+    Raises:
+        UserError: see :func:`build_clip`.
+    """
+    return _model_config(name.replace("/", "-"))["vision_cfg"]["patch_size"]
+
+
 def _model_config(name):
     """open_clip's model config (a copy), or one of ours."""
     file = MODEL_CONFIGS / f"{name}.json"

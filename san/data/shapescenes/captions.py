@@ -11,7 +11,7 @@ from .classes import CLASSES, COLORS, PATTERNS, SHAPES, STUFF
 NUM_CAPTIONS = 4
 CANONICAL_SHARE = 0.55  # how often a word is the class name's own, and not a synonym
 # How often a lone thing is named by its shape alone ("a star"), and by its color alone
-SHAPE_ALONE, COLOR_ALONE = 0.35, 0.03
+SHAPE_ALONE, COLOR_ALONE = 0.55, 0.05
 _ONE = (
     "{}", "{}", "a photo of {}", "this is a photo of {}", "there is {} in the scene",
     "one can see {}", "here is {}", "a picture of {}", "an image of {}",
@@ -59,8 +59,8 @@ def choose_mention(rng, scene):
     return Mention(
         color=partial >= SHAPE_ALONE,
         shape=not SHAPE_ALONE <= partial < SHAPE_ALONE + COLOR_ALONE,
-        pattern=bool(rng.random() < (0.5 if is_patterned else 0.15)),
-        stuff=bool(rng.random() < (0.3 if is_crop else 0.9)),
+        pattern=bool(rng.random() < (0.3 if is_patterned else 0.05)),
+        stuff=bool(rng.random() < (0.2 if is_crop else 0.9)),
     )
 
 

@@ -13,8 +13,8 @@ from .layout import LAYOUTS
 
 MIN_SIDE, MAX_SIDE = 128, 640  # of scenes, pixels
 CROP_SIDES = (48, 96)  # of images with one or two things, pixels
-PATTERN_SHARES = {"plain": 0.6, "striped": 0.2, "dotted": 0.2}
-MAX_OVERLAP = 0.45  # of a thing's extent by one drawn later
+PATTERN_SHARES = {"plain": 0.7, "striped": 0.15, "dotted": 0.15}
+MAX_OVERLAP = 0.3  # of a thing's extent by one drawn later
 
 
 @dataclass(frozen=True)
@@ -77,36 +77,37 @@ def pool_of(keep):
     )
 
 
-def plan_scene(rng, pool, seed, look="photo", max_side=MAX_SIDE, max_things=8):
-    """A scene of 1 to 4 kinds of stuff with things of many sizes.
+def plan_scene(rng, pool, seed, look="photo", max_side=MAX_SIDE, num_things=(1, 4)):
+    """A scene of 1 to 3 kinds of stuff with things of many sizes.
 
     Args:
         rng (np.random.Generator).
         pool (Pool).
         seed (tuple[int, ...]): of the painting.
         max_side (int): longer side at most, in pixels; at least `MIN_SIDE`.
-        max_things (int): there is at least one.
+        num_things (tuple[int, int]): fewest and most.
     Returns:
         Scene
     """
     height, width = _scene_size(rng, max_side)
-    num_stuff = min(len(pool.stuff), rng.choice(4, p=(0.15, 0.4, 0.3, 0.15)) + 1)
+    num_stuff = min(len(pool.stuff), rng.choice(3, p=(0.25, 0.45, 0.3)) + 1)
     stuff = rng.choice(pool.stuff, num_stuff, replace=False).tolist()
     layout = rng.choice(list(LAYOUTS))
     if layout == "bands" and "sky" in (names := [CLASSES[i].name for i in stuff]):
         stuff.insert(0, stuff.pop(names.index("sky")))
     things = []
-    for class_id in rng.choice(pool.things, rng.integers(1, max_things + 1)):
-        radius = min(height, width) * 0.07 * (0.3 / 0.07) ** rng.random()
+    for class_id in rng.choice(pool.things, rng.integers(num_things[0], num_things[1] + 1)):
+        radius = min(height, width) * 0.13 * (0.36 / 0.13) ** rng.random()
         _place(rng, things, int(class_id), radius, (height, width))
     return Scene(height, width, tuple(stuff), str(layout), tuple(things), look, seed)
 
 
-def plan_crop(rng, pool, seed, num_things, class_id=None):
+def plan_crop(rng, pool, seed, num_things, class_id=None, radius=(0.18, 0.47)):
     """A small image of no, one or two things on one kind of stuff or, with things, a plain color.
 
     Args:
         class_id (int | None): the class of the first thing; None: drawn from the pool.
+        radius (tuple[float, float]): limits of a lone thing's, shares of the side.
     Returns:
         Scene
     """
@@ -117,7 +118,7 @@ def plan_crop(rng, pool, seed, num_things, class_id=None):
         class_ids[0] = class_id
     things = []
     for thing in class_ids:
-        limits = (0.17, 0.46) if num_things == 1 else (0.14, 0.25)
+        limits = radius if num_things == 1 else (0.15, 0.27)
         _place(rng, things, thing, side * rng.uniform(*limits), size, inside=True)
     has_stuff = num_things == 0 or rng.random() < 0.75
     stuff = (int(rng.choice(pool.stuff)),) if has_stuff else ()
@@ -125,9 +126,9 @@ def plan_crop(rng, pool, seed, num_things, class_id=None):
 
 
 def _scene_size(rng, max_side):
-    """(height, width): the longer side mostly small, aspect ratios up to about 2, both ways."""
+    """(height, width): the longer side mostly small, aspect ratios up to about 1.4, both ways."""
     longer = MIN_SIDE * (max_side / MIN_SIDE) ** (rng.random() ** 1.5)
-    shorter = max(MIN_SIDE, longer * rng.uniform(0.5, 1))
+    shorter = max(MIN_SIDE, longer * rng.uniform(0.7, 1))
     size = (round(longer), round(shorter))
     return size if rng.random() < 0.35 else size[::-1]
 
@@ -144,7 +145,7 @@ def _place(rng, things, class_id, radius, size, inside=False):
         y, x = rng.uniform(margin, height - margin), rng.uniform(margin, width - margin)
         if all(_overlap(other, x, y, radius) <= MAX_OVERLAP for other in things):
             pattern = rng.choice(list(PATTERN_SHARES), p=list(PATTERN_SHARES.values()))
-            angle = rng.normal(0, math.radians(22))
+            angle = rng.normal(0, math.radians(10))
             squash = rng.uniform(0.92, 1.08)
             things.append(Thing(class_id, str(pattern), x, y, radius, angle, squash))
             return

@@ -15,10 +15,11 @@ from .classes import CLASSES, THING_IDS
 from .looks import LOOKS
 from .scene import Scene, plan_crop, plan_scene, pool_of
 
-VERSION = 2  # raise it when the same seed gives other images or captions
+VERSION = 3  # raise it when the same seed gives other images or captions
 
 UNSEEN_SHARE = 0.3  # of the training scenes may contain unseen classes, which stay unlabeled
-SMALL_SCENE = {"max_side": 160, "max_things": 3}  # nearly square, and short to describe
+SMALL_SCENE = {"max_side": 160, "num_things": (1, 3)}  # short to describe
+STUFF_ALONE = {"max_side": 160, "num_things": (0, 0)}
 
 ALL = pool_of(lambda c: True)
 SEEN = pool_of(lambda c: c.seen)
@@ -26,16 +27,18 @@ NOT_NOVEL = pool_of(lambda c: not c.novel)
 
 
 def _plan_captioned(rng, index, seed):
-    """Mostly one thing; else two things, stuff alone, or a small scene."""
-    kind = rng.choice(("one", "two", "stuff", "scene"), p=(0.74, 0.08, 0.09, 0.09))
-    if kind == "scene":
-        return plan_scene(rng, NOT_NOVEL, seed, **SMALL_SCENE)
-    return plan_crop(rng, NOT_NOVEL, seed, num_things=("stuff", "one", "two").index(kind))
+    """Mostly one thing; else two things, one or several kinds of stuff, or a small scene."""
+    kind = rng.choice(("one", "two", "stuff", "scene"), p=(0.6, 0.1, 0.1, 0.2))
+    if kind in ("stuff", "scene"):
+        options = STUFF_ALONE if kind == "stuff" else SMALL_SCENE
+        return plan_scene(rng, NOT_NOVEL, seed, **options)
+    return plan_crop(rng, NOT_NOVEL, seed, num_things=1 if kind == "one" else 2)
 
 
 def _plan_class_crop(rng, index, seed):
-    """One thing, class after class."""
-    return plan_crop(rng, ALL, seed, num_things=1, class_id=THING_IDS[index % len(THING_IDS)])
+    """One thing that takes up most of the image, class after class."""
+    class_id = THING_IDS[index % len(THING_IDS)]
+    return plan_crop(rng, ALL, seed, 1, class_id, radius=(0.27, 0.47))
 
 
 def _plan_train(rng, index, seed):
@@ -70,7 +73,7 @@ class Split:
 SPLITS = {
     split.name: split
     for split in (
-        Split("captions_train", 48000, _plan_captioned, "captions"),
+        Split("captions_train", 64000, _plan_captioned, "captions"),
         Split("captions_val", 1000, _plan_captioned, "captions"),
         Split("crops_val", 2048, _plan_class_crop, "crops"),
         Split("train", 4000, _plan_train),

@@ -67,7 +67,7 @@ def test_training_vocabulary_is_that_of_the_seen_classes():
 @pytest.mark.parametrize("split", ["captions_train", "captions_val"])
 def test_captions(prepared, split):
     records = DatasetCatalog.get(f"shapescenes_{split}")
-    assert len(records) == {"captions_train": 192, "captions_val": 4}[split]
+    assert len(records) == {"captions_train": 256, "captions_val": 4}[split]
     assert [record["image_id"] for record in records] == list(range(len(records)))
     for record in records:
         assert Path(record["file_name"]).parent == prepared / "shapescenes/images" / split

@@ -47,7 +47,7 @@ def test_weight_decay_is_for_weights(build):
     trainer = build()
     rules = parameter_rules(trainer.cfg.SOLVER, trainer.model)
     assert all(rule.weight_decay == (0.2 if rule.parameter.ndim > 1 else 0) for rule in rules)
-    assert sum(rule.parameter.numel() for rule in rules) == 2_912_641
+    assert sum(rule.parameter.numel() for rule in rules) == 2_920_705
     assert all(
         group["betas"] == (0.9, 0.98) and group["eps"] == 1e-6
         for group in trainer.optimizer.param_groups

@@ -34,7 +34,7 @@ def test_clip_names_single_things():
     for index in range(NUM_CROPS):
         item = plan_item(SPLITS["crops_val"], 0, index)
         image = F.to_tensor(Image.fromarray(render(item.scene)[0]))
-        image = F.resize(image, [48, 48], F.InterpolationMode.BICUBIC)
+        image = F.resize(image, [64, 64], F.InterpolationMode.BICUBIC)
         inputs.append({"image": 255 * image.clamp(0, 1), "vocabulary": names})
         truth.append(names.index(CLASSES[thing_class(item)].name))
     logits = torch.stack([x["class_logits"] for x in model(inputs)])  # (N, C)

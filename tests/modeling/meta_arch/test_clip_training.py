@@ -23,7 +23,7 @@ def model():
 
 def inputs(count, **others):
     generator = torch.Generator().manual_seed(1)
-    images = torch.randint(256, (count, 3, 48, 48), dtype=torch.uint8, generator=generator)
+    images = torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8, generator=generator)
     return [{"image": image, **others} for image in images]
 
 
@@ -37,7 +37,7 @@ def captioned(count):
 def test_all_is_trained_from_the_temperature_of_the_paper(model):
     assert all(p.requires_grad for p in model.parameters())
     assert model.clip.logit_scale.item() == pytest.approx(math.log(1 / 0.07))
-    assert sum(p.numel() for p in model.parameters()) == 2_912_641
+    assert sum(p.numel() for p in model.parameters()) == 2_920_705
 
 
 def test_embeddings_are_those_of_open_clip(model):
@@ -151,7 +151,7 @@ def test_exported_weights_are_the_clip_of_a_san(model, tmp_path):
     options += ["MODEL.SAN.CLIP_PRETRAINED_NAME", str(path), "MODEL.DEVICE", "cpu"]
     san = build_model(load_config("quick/san_tiny.yaml", options)).eval()
     assert san.clip_activation == model.clip_activation == "gelu"
-    image = torch.randn(2, 3, 48, 48)
+    image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         x = san.clip(image).tokens
         for block in san.mask_recognition.blocks:
@@ -177,7 +177,7 @@ def test_exported_weights_tell_their_activation(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("batch", "message"), [
-    ([{"image": torch.zeros(3, 48, 40)}], r"shape \(3, 48, 40\).*takes \(3, 48, 48\): resize it"),
+    ([{"image": torch.zeros(3, 48, 40)}], r"shape \(3, 48, 40\).*takes \(3, 64, 64\): resize it"),
     (inputs(1, output="sem_seg"), "asks for output 'sem_seg'; there are .*'class_logits'"),
     (inputs(1), r"needs 'vocabulary' or meta\['dataset_name'\]"),
 ])  # fmt: skip

@@ -46,7 +46,7 @@ def test_weight_decay_is_for_weights(build):
     """None for gains, biases, the [CLS] embedding and the temperature: all of one dimension."""
     trainer = build()
     rules = parameter_rules(trainer.cfg.SOLVER, trainer.model)
-    assert all(rule.weight_decay == (0.2 if rule.parameter.ndim > 1 else 0) for rule in rules)
+    assert all(rule.weight_decay == (0.1 if rule.parameter.ndim > 1 else 0) for rule in rules)
     assert sum(rule.parameter.numel() for rule in rules) == 2_920_705
     assert all(
         group["betas"] == (0.9, 0.98) and group["eps"] == 1e-6
@@ -59,7 +59,7 @@ def test_learns_32_images_by_heart(build, captions, tmp_path):
     build(
         *("SOLVER.MAX_ITER", 80, "SOLVER.IMS_PER_BATCH", 32, "SOLVER.BASE_LR", 2e-3),
         *("SOLVER.WARMUP_ITERS", 10, "DATASETS.TEST", f"('{captions}',)"),
-        *("MODEL.SAN.CLIP_MODEL_NAME", "clip_tiny"),
+        *("MODEL.SAN.CLIP_MODEL_NAME", "clip_tiny", "INPUT.CLIP_SIZES_TRAIN", "[]"),
     ).train()
     assert results(tmp_path / "out") == {
         str(captions): dict.fromkeys(

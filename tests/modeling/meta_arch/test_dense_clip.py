@@ -242,7 +242,7 @@ def test_clip_s_own_scale():
 def test_another_clip_is_taken():
     """Of another patch size, width and number of heads; its patches fill no whole window."""
     own = build("sclip", "MODEL.SAN.CLIP_MODEL_NAME", "clip_shapescenes")
-    assert own.clip.patch_size == (6, 6) and own.clip.width == 96
+    assert own.clip.patch_size == (8, 8) and own.clip.width == 96
     x = {"image": image(50, 131), "vocabulary": WORDS, "output": "label_map"}
     with torch.no_grad():
         assert own([x])[0]["label_map"].shape == (50, 131)

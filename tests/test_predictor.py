@@ -145,7 +145,8 @@ def test_the_shipped_model(image):
     segmenter = Segmenter.from_pretrained(device="cpu")
     assert segmenter.trained
     assert segmenter.source == {"config": "san_tiny_shapescenes.yaml", "weights": "san://san_tiny"}
-    assert segmenter(image, ["leaves", "road", "sky"]).areas().keys() >= {"leaves", "road"}
+    areas = segmenter(image, ["leaves", "road", "sky"]).areas()
+    assert areas["road"] > 0.8 * sum(areas.values())  # it shows a road and a white square
 
 
 def test_weights_of_ones_own(segmenter, image, tmp_path):

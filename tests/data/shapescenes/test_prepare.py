@@ -66,7 +66,7 @@ def test_no_pixel_of_an_unseen_class_is_labeled_in_training(written):
             else:
                 assert found == {IGNORE_LABEL}
                 num_unseen += 1
-    assert num_unseen > 3  # else this test has shown nothing
+    assert num_unseen > 0  # else this test has shown nothing
 
 
 @pytest.mark.parametrize("split", [name for name in LABEL_SETS if name != "train"])

@@ -40,7 +40,7 @@ def record(tmp_path):
 
 
 def test_training_item(cfg, record):
-    cfg.INPUT.RANDOM_FLIP = "none"
+    cfg.INPUT.RANDOM_FLIP, cfg.INPUT.CLIP_SIZES_TRAIN = "none", []
     mapper = CaptionMapper(cfg)
     items = [mapper(record) for _ in range(20)]
     assert {item["caption"] for item in items} == {"one", "two"}

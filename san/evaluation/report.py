@@ -13,7 +13,7 @@ METRICS = {
         *("mIoU_seen", "mIoU_unseen", "mIoU_harmonic"),
         *("mIoU_oracle", "fwIoU_oracle", "mACC_oracle", "pACC_oracle"),
     ),
-    "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic", "top1_novel"),
+    "zero_shot": ("top1", "top5", "top1_seen", "top1_unseen", "top1_harmonic"),
     "retrieval": (
         "image_to_text_R@1",
         "image_to_text_R@5",

@@ -22,29 +22,24 @@ class ZeroShotEvaluator(DatasetEvaluator):
     """Top-1 and top-5 accuracy over a data set, whichever process saw which image.
 
     With metadata ``seen`` (C,) bool also the top-1 accuracy of seen and of unseen classes, among
-    all C classes, and their harmonic mean; with ``novel`` that of novel ones. Kept in memory: three
-    counts per class.
+    all C classes, and their harmonic mean. Kept in memory: three counts per class.
     """
 
     def __init__(self, dataset_name, output_dir=None):
         """
         Args:
-            dataset_name (str): its metadata give ``thing_classes`` and may give ``seen`` and
-                ``novel``.
+            dataset_name (str): its metadata give ``thing_classes`` and may give ``seen``.
             output_dir (str): where ``zero_shot_evaluation.json`` and ``.md`` go; None: nowhere.
 
         Raises:
-            UserError: ``seen`` or ``novel`` of another length than ``thing_classes``.
+            UserError: ``seen`` of another length than ``thing_classes``.
         """
         self.dataset_name = dataset_name
         self.output_dir = output_dir
         metadata = MetadataCatalog.get(dataset_name)
         self.class_names = list(metadata.thing_classes)
-        self.groups = {
-            name: class_flags(metadata, name, len(self.class_names))
-            for name in ("seen", "novel")
-            if name in metadata.as_dict()
-        }
+        has_seen = "seen" in metadata.as_dict()
+        self.seen = class_flags(metadata, "seen", len(self.class_names)) if has_seen else None
         self.reset()
 
     def reset(self):
@@ -78,14 +73,14 @@ class ZeroShotEvaluator(DatasetEvaluator):
 
         Returns:
             OrderedDict | None: {"zero_shot": {"top1", "top5", "top1_seen", "top1_unseen",
-            "top1_harmonic", "top1_novel"}} in percent, NaN for groups that the metadata do not
-            tell, on the main process; None on the others.
+            "top1_harmonic"}} in percent, NaN where the metadata do not tell what is seen, on the
+            main process; None on the others.
         """
         parts = comm.gather(self._counts)
         if not comm.is_main_process():
             return None
         counts = sum(parts)  # (3, C)
-        metrics = accuracies(counts, **self.groups)
+        metrics = accuracies(counts, self.seen)
         if self.output_dir:
             self._write(metrics, counts)
         return OrderedDict(zero_shot=metrics)
@@ -94,7 +89,8 @@ class ZeroShotEvaluator(DatasetEvaluator):
         top1, top5 = (_percent(hits, counts[0]).tolist() for hits in counts[1:])
         columns = {"name": self.class_names, "top1": top1, "top5": top5}
         columns["images"] = counts[0].tolist()
-        columns |= {name: flags.tolist() for name, flags in self.groups.items()}
+        if self.seen is not None:
+            columns["seen"] = self.seen.tolist()
         rows = list(zip(*columns.values(), strict=True))
         num_images = int(counts[0].sum())
         stem = Path(self.output_dir) / "zero_shot_evaluation"
@@ -106,28 +102,23 @@ class ZeroShotEvaluator(DatasetEvaluator):
         write_text(f"{stem}.md", f"{overall}\n{num_images} images, in percent.\n\n{per_class}")
 
 
-def accuracies(counts, seen=None, novel=None):
+def accuracies(counts, seen=None):
     """Metrics of :class:`ZeroShotEvaluator` in percent; NaN where there are no images.
 
     Args:
         counts (ndarray): (3, C): images, top-1 hits and top-5 hits of every class.
-        seen, novel (ndarray): (C,) bool, or None.
+        seen (ndarray): (C,) bool, or None.
     """
     none = np.zeros(counts.shape[1], dtype=bool)
-    groups = {
-        "seen": none if seen is None else seen,
-        "unseen": none if seen is None else ~seen,
-        "novel": none if novel is None else novel,
-    }
-    top1 = {name: _percent(*counts[1::-1, group].sum(axis=1)) for name, group in groups.items()}
+    groups = (none, none) if seen is None else (seen, ~seen)
+    top1_seen, top1_unseen = (_percent(*counts[1::-1, group].sum(axis=1)) for group in groups)
     images, hits1, hits5 = counts.sum(axis=1)
     metrics = {
         "top1": _percent(hits1, images),
         "top5": _percent(hits5, images),
-        "top1_seen": top1["seen"],
-        "top1_unseen": top1["unseen"],
-        "top1_harmonic": harmonic_mean(top1["seen"], top1["unseen"]),
-        "top1_novel": top1["novel"],
+        "top1_seen": top1_seen,
+        "top1_unseen": top1_unseen,
+        "top1_harmonic": harmonic_mean(top1_seen, top1_unseen),
     }
     return {name: float(value) for name, value in metrics.items()}
 

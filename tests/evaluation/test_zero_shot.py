@@ -13,12 +13,11 @@ from san.evaluation import ZeroShotEvaluator
 
 NAMES = [f"class {i}" for i in range(7)]
 SEEN = [True, True, True, True, False, False, False]
-NOVEL = [False] * 6 + [True]
 
 
 @pytest.fixture
 def dataset():
-    MetadataCatalog.get("crops").set(thing_classes=NAMES, seen=SEEN, novel=NOVEL)
+    MetadataCatalog.get("crops").set(thing_classes=NAMES, seen=SEEN)
     yield "crops"
     MetadataCatalog.remove("crops")
 
@@ -34,7 +33,7 @@ def feed(evaluator, *labels_and_ranks):
         evaluator.process([record], [{"class_logits": logits}])
 
 
-# seen: 3 of 4 images right; unseen: 1 of 4; novel: 0 of 1; in the first five: 6 of 8
+# seen: 3 of 4 images right; unseen: 1 of 4; in the first five: 6 of 8
 IMAGES = [(0, 0), (0, 0), (1, 0), (3, 4), (4, 0), (4, 1), (5, 5), (6, 6)]
 
 
@@ -44,16 +43,16 @@ def test_accuracies(dataset, tmp_path):
     metrics = evaluator.evaluate()["zero_shot"]
     assert metrics == {
         "top1": 50.0, "top5": 75.0, "top1_seen": 75.0, "top1_unseen": 25.0,
-        "top1_harmonic": 37.5, "top1_novel": 0.0,
+        "top1_harmonic": 37.5,
     }  # fmt: skip
     report = json.loads((tmp_path / "zero_shot_evaluation.json").read_text())
     assert (report["dataset"], report["images"], report["metrics"]) == ("crops", 8, metrics)
     assert report["classes"][4] == {
-        "name": "class 4", "top1": 50.0, "top5": 100.0, "images": 2, "seen": False, "novel": False,
+        "name": "class 4", "top1": 50.0, "top5": 100.0, "images": 2, "seen": False,
     }  # fmt: skip
     assert report["classes"][2]["top1"] is None  # no image
     table = (tmp_path / "zero_shot_evaluation.md").read_text()
-    assert "| crops | 50.00 | 75.00 | 75.00 | 25.00 | 37.50 | 0.00 |" in table
+    assert "| crops | 50.00 | 75.00 | 75.00 | 25.00 | 37.50 |" in table
     assert "| class 2 | - | - | 0 |" in table
     evaluator.reset()
     feed(evaluator, (6, 0))
@@ -67,7 +66,7 @@ def test_without_groups():
     feed(evaluator, *IMAGES)
     metrics = evaluator.evaluate()["zero_shot"]
     assert metrics["top1"] == 50
-    assert all(math.isnan(metrics[f"top1_{g}"]) for g in ("seen", "unseen", "harmonic", "novel"))
+    assert all(math.isnan(metrics[f"top1_{g}"]) for g in ("seen", "unseen", "harmonic"))
 
 
 def test_harmonic_mean_of_nothing_right(dataset):

@@ -111,7 +111,6 @@ def _register():
     MetadataCatalog.get("shapescenes_crops_val").set(
         thing_classes=[c.name for c in things],
         seen=[c.seen for c in things],
-        novel=[c.novel for c in things],
         evaluator_type="zero_shot_classification",
     )
 

@@ -53,14 +53,14 @@ def choose_mention(rng, scene):
     Returns:
         Mention
     """
-    partial = rng.random() if len(scene.things) == 1 else 1.0
-    is_crop = len(scene.stuff) <= 1
+    is_alone = len(scene.things) == 1
+    partial = rng.random() if is_alone else 1.0
     is_patterned = any(thing.pattern != "plain" for thing in scene.things)
     return Mention(
         color=partial >= SHAPE_ALONE,
         shape=not SHAPE_ALONE <= partial < SHAPE_ALONE + COLOR_ALONE,
         pattern=bool(rng.random() < (0.3 if is_patterned else 0.05)),
-        stuff=bool(rng.random() < (0.2 if is_crop else 0.9)),
+        stuff=bool(rng.random() < (0.2 if is_alone else 0.7)),
     )
 
 

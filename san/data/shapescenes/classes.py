@@ -43,9 +43,8 @@ STUFF = {
 PATTERNS = {"plain": (), "striped": ("banded",), "dotted": ("spotted",)}
 
 # Every shape and every color has two unseen combinations: number s of SHAPES with number s and
-# number s + 3 of COLORS. A novel combination is not even in an image with a caption.
+# number s + 3 of COLORS.
 UNSEEN_COLOR_STEPS = (0, 3)
-NOVEL = ("red circle", "purple triangle", "blue cross", "orange heart")
 UNSEEN_STUFF = ("snow", "gravel", "wood")
 
 
@@ -57,14 +56,12 @@ class ShapeScenesClass:
         name: such as "red circle" or "grass".
         shape, color: key of `SHAPES` and of `COLORS`; None for stuff.
         seen: its masks are in the training split.
-        novel: in no training image at all, neither for masks nor for captions.
     """
 
     name: str
     shape: str | None
     color: str | None
     seen: bool
-    novel: bool
 
     @property
     def is_thing(self):
@@ -77,12 +74,12 @@ def _things():
         for c, color in enumerate(COLORS):
             name = f"{color} {shape}"
             seen = (c - s) % len(COLORS) not in UNSEEN_COLOR_STEPS
-            yield ShapeScenesClass(name, shape, color, seen, name in NOVEL)
+            yield ShapeScenesClass(name, shape, color, seen)
 
 
 def _stuff():
     for name in STUFF:
-        yield ShapeScenesClass(name, None, None, name not in UNSEEN_STUFF, False)
+        yield ShapeScenesClass(name, None, None, name not in UNSEEN_STUFF)
 
 
 # A class id is the position in this tuple: things first, shape by shape, then stuff.

@@ -77,7 +77,7 @@ def pool_of(keep):
     )
 
 
-def plan_scene(rng, pool, seed, look="photo", max_side=MAX_SIDE, num_things=(1, 4)):
+def plan_scene(rng, pool, seed, look="photo", max_side=MAX_SIDE, num_things=(1, 3)):
     """A scene of 1 to 3 kinds of stuff with things of many sizes.
 
     Args:
@@ -97,7 +97,7 @@ def plan_scene(rng, pool, seed, look="photo", max_side=MAX_SIDE, num_things=(1, 
         stuff.insert(0, stuff.pop(names.index("sky")))
     things = []
     for class_id in rng.choice(pool.things, rng.integers(num_things[0], num_things[1] + 1)):
-        radius = min(height, width) * 0.13 * (0.36 / 0.13) ** rng.random()
+        radius = min(height, width) * 0.15 * (0.38 / 0.15) ** rng.random()
         _place(rng, things, int(class_id), radius, (height, width))
     return Scene(height, width, tuple(stuff), str(layout), tuple(things), look, seed)
 

@@ -15,24 +15,23 @@ from .classes import CLASSES, THING_IDS
 from .looks import LOOKS
 from .scene import Scene, plan_crop, plan_scene, pool_of
 
-VERSION = 3  # raise it when the same seed gives other images or captions
+VERSION = 4  # raise it when the same seed gives other images or captions
 
 UNSEEN_SHARE = 0.3  # of the training scenes may contain unseen classes, which stay unlabeled
-SMALL_SCENE = {"max_side": 160, "num_things": (1, 3)}  # short to describe
-STUFF_ALONE = {"max_side": 160, "num_things": (0, 0)}
+# Kinds of captioned images, with their shares. Scenes are small, so short to describe.
+CAPTIONED = {"one": 0.45, "one in a scene": 0.15, "two": 0.1, "stuff": 0.15, "scene": 0.15}
+THINGS_IN_SCENES = {"one in a scene": (1, 1), "stuff": (0, 0), "scene": (2, 3)}
 
 ALL = pool_of(lambda c: True)
 SEEN = pool_of(lambda c: c.seen)
-NOT_NOVEL = pool_of(lambda c: not c.novel)
 
 
 def _plan_captioned(rng, index, seed):
     """Mostly one thing; else two things, one or several kinds of stuff, or a small scene."""
-    kind = rng.choice(("one", "two", "stuff", "scene"), p=(0.6, 0.1, 0.1, 0.2))
-    if kind in ("stuff", "scene"):
-        options = STUFF_ALONE if kind == "stuff" else SMALL_SCENE
-        return plan_scene(rng, NOT_NOVEL, seed, **options)
-    return plan_crop(rng, NOT_NOVEL, seed, num_things=1 if kind == "one" else 2)
+    kind = rng.choice(list(CAPTIONED), p=list(CAPTIONED.values()))
+    if kind in THINGS_IN_SCENES:
+        return plan_scene(rng, ALL, seed, max_side=160, num_things=THINGS_IN_SCENES[kind])
+    return plan_crop(rng, ALL, seed, num_things=1 if kind == "one" else 2)
 
 
 def _plan_class_crop(rng, index, seed):
@@ -42,7 +41,7 @@ def _plan_class_crop(rng, index, seed):
 
 
 def _plan_train(rng, index, seed):
-    return plan_scene(rng, NOT_NOVEL if rng.random() < UNSEEN_SHARE else SEEN, seed)
+    return plan_scene(rng, ALL if rng.random() < UNSEEN_SHARE else SEEN, seed)
 
 
 def _plan_val(rng, index, seed):

@@ -4,7 +4,7 @@ import pytest
 
 from san.data.shapescenes.prepare import prepare
 
-SEED, SCALE = 0, 0.004
+SEED, SCALE = 0, 0.002
 
 
 @pytest.fixture(scope="package")

@@ -8,7 +8,6 @@ from san.data.shapescenes.absent_names import ABSENT_COLORS, ABSENT_SHAPES, ABSE
 from san.data.shapescenes.classes import (
     CLASSES,
     COLORS,
-    NOVEL,
     PATTERNS,
     SHAPES,
     STUFF,
@@ -33,13 +32,6 @@ def test_every_shape_and_color_is_seen_but_not_in_every_combination():
     assert Counter(c.color for c in unseen) == dict.fromkeys(COLORS, 2)
     assert sum(not CLASSES[i].seen for i in STUFF_IDS) == 3
     assert TEXTURES.keys() == STUFF.keys()
-
-
-def test_novel_classes_are_unseen_and_share_no_word():
-    novel = [c for c in CLASSES if c.novel]
-    assert {c.name for c in novel} == set(NOVEL) and len(NOVEL) == 4
-    assert not any(c.seen for c in novel)
-    assert len({c.shape for c in novel}) == len({c.color for c in novel}) == 4
 
 
 def test_no_word_has_two_meanings():

@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from . import light_imports
+
 __version__ = "0.1.0"
 
 _HOME = {  # public name -> the module that defines it
@@ -59,3 +61,4 @@ def _require_detectron2():
 
 
 _require_detectron2()
+light_imports.install()

@@ -11,6 +11,7 @@ import sys
 import warnings
 
 import san
+from san.allocator import keep_freed_memory
 
 # name: (module with add_arguments(parser) and main(args), what it does)
 COMMANDS = {
@@ -28,6 +29,7 @@ def main(argv=None):
     """Run one sub-command -> exit status."""
     argv = sys.argv[1:] if argv is None else argv
     _silence_libraries()
+    keep_freed_memory()
     args = _build_parser(argv).parse_args(argv)
     return importlib.import_module(COMMANDS[args.command][0]).main(args)
 

@@ -13,6 +13,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from torch import distributed as dist
 
+from san.allocator import keep_freed_memory
 from san.errors import UserError
 
 
@@ -22,7 +23,7 @@ def available_device(device):
 
 
 def setup(args, cfg, brief=False):
-    """Finish the config of this process, and set up its loggers and random numbers.
+    """Finish the config of this process; set up its memory, loggers and random numbers.
 
     Args:
         args (argparse.Namespace): config_file and eval_only, of the command line.
@@ -30,6 +31,7 @@ def setup(args, cfg, brief=False):
         brief (bool): environment, config and model go to OUTPUT_DIR/log.txt alone; the terminal
             has progress, results and warnings.
     """
+    keep_freed_memory()
     device = cfg.MODEL.DEVICE
     cfg.MODEL.DEVICE = available_device(device)
     cfg.freeze()

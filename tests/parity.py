@@ -84,21 +84,14 @@ def _training_vocabulary(info):
 def use_named_draws(criterion, case, inputs, monkeypatch):
     """Replace the criterion's random numbers by the recorded ones, addressed by name."""
     counts = [len(x["instances"]) for x in inputs]
-    prepared, prepare = [], criterion._prepare
 
-    def remember(target):
-        prepared.append(prepare(target))
-        return prepared[-1]
-
-    def uniform(target, level, kind, shape):
-        image = next(i for i, t in enumerate(prepared) if t is target)
+    def uniform(image, level, kind, shape, generator):
         output = "last" if level == 1 else "aux0"
         if kind == "match":
-            return fill.uniform(f"{case}/rand/{output}/match/{image}", shape)
+            return fill.uniform(f"{case}/rand/{output}/match/{image}", (1, *shape))[0]
         name = {"drawn": "over", "rest": "extra"}[kind]
         start = sum(counts[:image])  # the recorded draw is one for the masks of all images
         draw = fill.uniform(f"{case}/rand/{output}/{name}", (sum(counts), *shape[1:]))
         return draw[start : start + counts[image]]
 
-    monkeypatch.setattr(criterion, "_prepare", remember)
     monkeypatch.setattr(criterion, "uniform", uniform)

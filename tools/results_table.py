@@ -39,7 +39,7 @@ METHODS = {  # run: title
     "sclip": "SCLIP",
 }
 ABLATIONS = {
-    "san": "SAN",
+    "san_short": "SAN",
     "mask_pooling": "without attention bias: masks average CLIP's output",
     "no_fusion": "without CLIP's features in the side adapter",
     "low_resolution": "side adapter at CLIP's low resolution",
@@ -78,7 +78,7 @@ def tables(runs):
         f"{heading}\n\n{markdown_table((first, *COLUMNS), lines)}"
         for heading, first, lines in (
             ("### Methods", "method", methods),
-            ("### Ablations of SAN, seed 0", "change", ablations),
+            ("### Ablations of SAN, 1000 iterations, seed 0", "change", ablations),
         )
     )
 

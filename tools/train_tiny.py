@@ -25,17 +25,19 @@ from san.weights import SHIPPED  # noqa: E402
 
 CLIP = "clip_tiny_shapescenes.yaml"
 SAN = "san_tiny_shapescenes.yaml"
+SHORT = ["SOLVER.MAX_ITER", "1000"]  # what is compared in the ablations
 # name: config, arguments
 RUNS = {
     "clip": (CLIP, []),
     "san": (SAN, []),
     "san_seed_1": (SAN, ["SEED", "1"]),
     "san_seed_2": (SAN, ["SEED", "2"]),
-    "mask_pooling": ("ablations/san_tiny_mask_pooling.yaml", []),
-    "no_fusion": ("ablations/san_tiny_no_fusion.yaml", []),
-    "low_resolution": ("ablations/san_tiny_low_resolution.yaml", []),
-    "frozen_pos_embed": ("ablations/san_tiny_frozen_pos_embed.yaml", []),
-    "single_supervision": ("ablations/san_tiny_single_supervision.yaml", []),
+    "san_short": (SAN, SHORT),
+    "mask_pooling": ("ablations/san_tiny_mask_pooling.yaml", SHORT),
+    "no_fusion": ("ablations/san_tiny_no_fusion.yaml", SHORT),
+    "low_resolution": ("ablations/san_tiny_low_resolution.yaml", SHORT),
+    "frozen_pos_embed": ("ablations/san_tiny_frozen_pos_embed.yaml", SHORT),
+    "single_supervision": ("ablations/san_tiny_single_supervision.yaml", SHORT),
     "dense_clip": ("dense_clip/dense_clip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
     "maskclip": ("maskclip/maskclip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
     "sclip": ("sclip/sclip_clip_tiny_shapescenes.yaml", ["--eval-only"]),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from san.allocator import keep_freed_memory
 from san.errors import UserError
 from san.files import write_json, write_text
 from san.provenance import code_version, library_versions, machine
@@ -157,6 +158,7 @@ def _environment(setting):
 
 def main(folder):
     """Read the request, leave the result."""
+    keep_freed_memory()  # as every command does
     folder = Path(folder)
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     job = Job(**{**request["job"], "opts": tuple(request["job"]["opts"])})

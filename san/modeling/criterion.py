@@ -3,9 +3,11 @@
 MaskFormer (arXiv 2107.06278), Sec. 3.3, with the point-sampled mask losses of Mask2Former
 (arXiv 2112.01527), Sec. 3.3, and PointRend's choice of points (arXiv 1912.08193), Sec. 4.1.
 
-T supervised levels, B images, Q queries, C classes, N masks of an image, M matched masks of the
-batch, P points.
+T supervised levels, B images, Q queries, C classes, M target masks of the batch, K matched pairs,
+P points.
 """
+
+from typing import NamedTuple
 
 import torch
 from detectron2.projects.point_rend.point_features import point_sample
@@ -14,6 +16,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from .matcher import assign, matching_costs
+
+
+class Targets(NamedTuple):
+    """The targets of a batch, image after image."""
+
+    classes: torch.Tensor  # (M,) int64
+    masks: torch.Tensor  # (M, 1, H, W) float
+    images: torch.Tensor  # (M,) int64, the image of each
+    places: torch.Tensor  # (M,) int64, its place among those of the image
+    counts: list  # of each image
+    starts: torch.Tensor  # (B,) int64, where those of each image begin
+    valid: torch.Tensor | None  # (B, 1, H, W) float, 0 at ignored pixels, if they are left out
+    generators: list  # torch.Generator | None of each image
 
 
 class SetCriterion(nn.Module):
@@ -68,95 +83,121 @@ class SetCriterion(nn.Module):
             weights; those of level i < T - 1 end in "_<i>".
         """
         class_logits, mask_logits = class_logits.float(), mask_logits.float()
-        targets = [self._prepare(target) for target in targets]
-        matches = self._match(class_logits, mask_logits, targets)
-        num_masks = _mean_over_processes(sum(len(t["classes"]) for t in targets), mask_logits)
-        losses = {}
-        for i in range(len(class_logits)):
-            level = {"loss_ce": self._class_loss(class_logits[i], targets, matches[i])}
-            level.update(self._mask_losses(i, mask_logits[i], targets, matches[i], num_masks))
-            suffix = "" if i + 1 == len(class_logits) else f"_{i}"
-            losses.update({k + suffix: self.weights[k] * v for k, v in level.items()})
-        return losses
+        targets = self._collect(targets)
+        pairs = self._match(class_logits, mask_logits, targets).to(mask_logits.device)
+        num_masks = _mean_over_processes(sum(targets.counts), mask_logits).clamp_min(1)
+        levels = {"loss_ce": self._class_losses(class_logits, targets, pairs)}  # (T,) each
+        for name, loss in self._mask_losses(mask_logits, targets, pairs).items():
+            total = loss.new_zeros(len(mask_logits)).index_add(0, pairs[0], loss)
+            levels[name] = total / num_masks
+        suffixes = [*(f"_{i}" for i in range(len(mask_logits) - 1)), ""]
+        return {
+            name + suffix: self.weights[name] * loss
+            for name, losses in levels.items()
+            for suffix, loss in zip(suffixes, losses.unbind(), strict=True)
+        }
 
-    def _prepare(self, target):
-        """Masks as float; "valid" (1, H, W) where ignored pixels are left out; the generator."""
-        masks = target["masks"]
-        prepared = {**target, "masks": masks.float(), "valid": None, "generator": None}
+    def _collect(self, targets):
+        """The targets of all images in one `Targets`."""
+        counts = [len(target["classes"]) for target in targets]
+        device = targets[0]["masks"].device
+        valid = None
         if self.exclude_ignored:
-            prepared["valid"] = masks.any(dim=0, keepdim=True).float()
-        if target.get("seed") is not None:
-            generator = torch.Generator(masks.device).manual_seed(target["seed"])
-            prepared["generator"] = generator
-        return prepared
-
-    def uniform(self, target, level, kind, shape):
-        """Random numbers 0..1 for one image: ``kind`` is "match", "drawn" or "rest"."""
-        return torch.rand(shape, generator=target["generator"], device=target["masks"].device)
-
-    def _match(self, class_logits, mask_logits, targets):
-        """For each level a list, for each image (query indices, target indices)."""
-        costs = []
-        for i in range(len(class_logits)):
-            points = [self.uniform(t, i, "match", (1, self.num_points, 2)) for t in targets]
-            sampled = _sample(mask_logits[i], torch.cat(points))  # (B, Q, P)
-            for b, target in enumerate(targets):
-                valid = None if target["valid"] is None else _sample_valid(target, points[b])[0]
-                target_points = _sample(target["masks"][None], points[b])[0]  # (N, P)
-                costs.append(
-                    matching_costs(
-                        class_logits[i, b],
-                        sampled[b],
-                        target["classes"],
-                        target_points,
-                        self.weights,
-                        valid,
-                    )
-                )
-        matches = assign(costs)
-        return [matches[i : i + len(targets)] for i in range(0, len(matches), len(targets))]
-
-    def _class_loss(self, logits, targets, matches):
-        """Weighted cross entropy over all queries (B, Q, C + 1) of all processes."""
-        classes = torch.full(logits.shape[:2], self.num_classes, device=logits.device)  # (B, Q)
-        for b, (queries, chosen) in enumerate(matches):
-            classes[b, queries] = targets[b]["classes"][chosen]
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), classes.flatten(), self.class_weight, reduction="sum"
+            valid = torch.stack([t["masks"].any(dim=0, keepdim=True).float() for t in targets])
+        seeds = [target.get("seed") for target in targets]
+        return Targets(
+            classes=torch.cat([target["classes"] for target in targets]),
+            masks=torch.cat([target["masks"] for target in targets])[:, None].float(),
+            images=torch.arange(len(targets)).repeat_interleave(torch.tensor(counts)).to(device),
+            places=torch.cat([torch.arange(count) for count in counts]).to(device),
+            counts=counts,
+            starts=(torch.tensor(counts).cumsum(0) - torch.tensor(counts)).to(device),
+            valid=valid,
+            generators=[
+                None if seed is None else torch.Generator(device).manual_seed(seed)
+                for seed in seeds
+            ],
         )
-        return loss / _mean_over_processes(self.class_weight[classes].sum(), logits)
 
-    def _mask_losses(self, level, mask_logits, targets, matches, num_masks):
-        """Sigmoid cross entropy and dice at the points: mask_logits (B, Q, h, w)."""
-        logits, masks, valid = [], [], []
-        for b, (queries, chosen) in enumerate(matches):
-            target = targets[b]
-            predicted = mask_logits[b, queries]  # (N, h, w)
-            points = self._choose_points(predicted, target, level)  # (N, P, 2)
-            logits.append(_sample(predicted[:, None], points)[:, 0])  # (N, P)
-            masks.append(_sample(target["masks"][chosen][:, None], points)[:, 0])
-            if target["valid"] is not None:
-                valid.append(_sample_valid(target, points))
-        logits, masks = torch.cat(logits), torch.cat(masks)  # (M, P)
-        valid = torch.cat(valid) if valid else torch.ones_like(masks)
-        mask_loss = F.binary_cross_entropy_with_logits(logits, masks, valid, reduction="none")
-        mask_loss = mask_loss.sum(1) / valid.sum(1).clamp_min(1)  # (M,)
-        probs, masks = logits.sigmoid() * valid, masks * valid
-        dice = 1 - (2 * (probs * masks).sum(1) + 1) / (probs.sum(1) + masks.sum(1) + 1)
-        num_masks = num_masks.clamp_min(1)
-        return {"loss_mask": mask_loss.sum() / num_masks, "loss_dice": dice.sum() / num_masks}
+    def uniform(self, image, level, kind, shape, generator):
+        """Random numbers 0..1 for one image: ``kind`` is "match", "drawn" or "rest"."""
+        return torch.rand(shape, generator=generator, device=self.class_weight.device)
 
     @torch.no_grad()
-    def _choose_points(self, mask_logits, target, level):
-        """(N, h, w) -> (N, P, 2) as (x, y) 0..1: the most uncertain of many, and some uniform."""
-        num_masks = len(mask_logits)
-        drawn = self.uniform(target, level, "drawn", (num_masks, self.num_drawn, 2))
-        certainty = _sample(mask_logits[:, None], drawn)[:, 0].abs()  # (N, drawn)
+    def _match(self, class_logits, mask_logits, targets):
+        """(4, K): level, image, query, and target among those of the image."""
+        points = [
+            self.uniform(image, level, "match", (self.num_points, 2), generator)
+            for level in range(len(mask_logits))
+            for image, generator in enumerate(targets.generators)
+        ]
+        points = torch.stack(points).unflatten(0, mask_logits.shape[:2])  # (T, B, P, 2)
+        sampled = _sample(mask_logits.flatten(0, 1), points.flatten(0, 1))
+        sampled = sampled.unflatten(0, mask_logits.shape[:2])  # (T, B, Q, P)
+        # Rows of zeros fill the targets of each image up to N, the most that one has
+        size = len(targets.counts), max(targets.counts)
+        classes = targets.classes.new_zeros(size)  # (B, N)
+        classes[targets.images, targets.places] = targets.classes
+        target_points = sampled.new_zeros(len(sampled), *size, self.num_points)  # (T, B, N, P)
+        target_points[:, targets.images, targets.places] = _sample_levels(
+            targets.masks, points[:, targets.images]
+        )
+        valid = None
+        if targets.valid is not None:
+            valid = _is_valid(_sample_levels(targets.valid, points))  # (T, B, P)
+        costs = matching_costs(class_logits, sampled, classes, target_points, self.weights, valid)
+        return assign(costs, targets.counts)
+
+    def _class_losses(self, class_logits, targets, pairs):
+        """Weighted cross entropy over all queries of all processes: (T, B, Q, C + 1) -> (T,)."""
+        level, image, query, place = pairs
+        classes = torch.full(class_logits.shape[:3], self.num_classes, device=pairs.device)
+        classes[level, image, query] = targets.classes[targets.starts[image] + place]
+        losses = F.cross_entropy(
+            class_logits.flatten(0, 2), classes.flatten(), self.class_weight, reduction="none"
+        )
+        weight = _mean_over_processes(self.class_weight[classes].sum((1, 2)), class_logits)  # (T,)
+        return losses.unflatten(0, classes.shape).sum((1, 2)) / weight
+
+    def _mask_losses(self, mask_logits, targets, pairs):
+        """Sigmoid cross entropy and dice at points: (T, B, Q, h, w) -> two times (K,)."""
+        level, image, query, place = pairs
+        num_levels, _, num_queries = mask_logits.shape[:3]
+        predicted = mask_logits[level, image, query][:, None]  # (K, 1, h, w)
+        num_pairs = [min(count, num_queries) for count in targets.counts]
+        points = self._choose_points(predicted, num_levels, num_pairs, targets.generators)
+        logits = _sample(predicted, points)[:, 0]  # (K, P)
+        masks = _sample(targets.masks[targets.starts[image] + place], points)[:, 0]
+        valid = torch.ones_like(masks)
+        if targets.valid is not None:
+            valid = _is_valid(_sample(targets.valid[image], points)[:, 0])
+        loss = F.binary_cross_entropy_with_logits(logits, masks, valid, reduction="none")
+        loss = loss.sum(1) / valid.sum(1).clamp_min(1)  # (K,)
+        probs, masks = logits.sigmoid() * valid, masks * valid
+        dice = 1 - (2 * (probs * masks).sum(1) + 1) / (probs.sum(1) + masks.sum(1) + 1)
+        return {"loss_mask": loss, "loss_dice": dice}
+
+    @torch.no_grad()
+    def _choose_points(self, predicted, num_levels, num_pairs, generators):
+        """(K, 1, h, w) -> (K, P, 2) as (x, y) 0..1: the most uncertain of many, some uniform.
+
+        Every image draws its own, for its ``num_pairs`` in each level.
+        """
+        num_rest = self.num_points - self.num_uncertain
+        drawn, rest = [], []
+        for level in range(num_levels):
+            for image, (count, generator) in enumerate(zip(num_pairs, generators, strict=True)):
+                for kind, number, draws in (
+                    ("drawn", self.num_drawn, drawn),
+                    ("rest", num_rest, rest),
+                ):
+                    shape = (count, number, 2)
+                    draws.append(self.uniform(image, level, kind, shape, generator))
+        drawn = torch.cat(drawn)  # (K, drawn, 2)
+        certainty = _sample(predicted, drawn)[:, 0].abs()  # (K, drawn)
         kept = certainty.topk(self.num_uncertain, dim=1, largest=False).indices
         kept = drawn.gather(1, kept[..., None].expand(-1, -1, 2))
-        num_rest = self.num_points - self.num_uncertain
-        rest = self.uniform(target, level, "rest", (num_masks, num_rest, 2))
-        return torch.cat([kept, rest], dim=1)
+        return torch.cat([kept, torch.cat(rest)], dim=1)
 
 
 def _sample(maps, points):
@@ -164,10 +205,15 @@ def _sample(maps, points):
     return point_sample(maps, points, align_corners=False)
 
 
-def _sample_valid(target, points):
-    """(N, P): 1 where all that a point of (N, P, 2) touches has a class."""
-    valid = _sample(target["valid"].expand(len(points), 1, -1, -1), points)[:, 0]
-    return (valid > 0.999).float()
+def _sample_levels(maps, points):
+    """maps (N, 1, H, W) at points (T, N, P, 2) -> (T, N, P), without a copy of the maps."""
+    sampled = _sample(maps, points.transpose(0, 1).flatten(1, 2))[:, 0]  # (N, T * P)
+    return sampled.unflatten(1, (len(points), -1)).transpose(0, 1)
+
+
+def _is_valid(shares):
+    """1 where all that a point touches has a class, from the sampled share of it."""
+    return (shares > 0.999).float()
 
 
 def _mean_over_processes(count, like):

@@ -54,18 +54,18 @@ def test_costs_are_the_formula():
 
 def test_assignment_is_the_cheapest_and_survives_broken_numbers():
     costs = torch.rand(4, 3)
-    ((queries, targets),) = assign([costs])
+    levels, images, queries, targets = assign(costs[None, None], [3])
+    assert not levels.any() and not images.any()
     total = costs[queries, targets].sum()
     best = min(
         sum(costs[q, n] for n, q in enumerate(p)) for p in itertools.permutations(range(4), 3)
     )
     torch.testing.assert_close(total, best)
-    ((queries, _),) = assign([torch.full((4, 3), float("nan"))])
-    assert len(queries) == 3
+    assert assign(torch.full((1, 1, 4, 3), float("nan")), [3]).shape == (4, 3)
 
 
 def test_more_targets_than_queries():
-    ((queries, targets),) = assign([torch.rand(2, 5)])
+    _, _, queries, targets = assign(torch.rand(1, 1, 2, 5), [5])
     assert queries.tolist() == [0, 1] and len(set(targets.tolist())) == 2
 
 
@@ -137,8 +137,7 @@ def test_ignored_pixels_are_negatives_unless_excluded(exclude):
 def test_uncertain_points_are_preferred():
     criterion = make_criterion(importance_sample_ratio=0.75)
     logits = torch.linspace(-20, 20, 32).expand(1, 32, 32)  # uncertain in the middle columns
-    target = {"masks": torch.zeros(1, 1), "generator": None}
-    points = criterion._choose_points(logits, target, 0)
+    points = criterion._choose_points(logits[None], 1, [1], [None])
     assert points.shape == (1, 400, 2)
     # Beyond the outermost pixel centers samples fade to 0, so a few points of the border count too
     assert ((points[0, :300, 0] - 0.5).abs() < 0.2).float().mean() > 0.98

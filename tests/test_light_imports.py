@@ -1,0 +1,33 @@
+"""A new process for each: what is imported, and that nothing is lost."""
+
+import subprocess
+import sys
+
+
+def _run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_start_needs_no_compiler():
+    code = "import sys, san.segment, san.predictor; print('torch._dynamo' in sys.modules)"
+    assert _run(code) == ["False"]
+
+
+def test_the_compiler_is_there_when_it_is_wanted():
+    code = """
+import san.predictor, torch, torchvision
+from timm.models import naflexvit
+boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
+pooled = torchvision.ops.roi_align(torch.arange(64.0).view(1, 1, 8, 8), boxes, 2)
+print(pooled.flatten().tolist() == torch.compile(lambda x: x, backend="eager")(pooled).flatten().tolist())
+import sys
+print('torch._dynamo' in sys.modules, hasattr(sys.modules['torch._dynamo'], 'reset'))
+"""
+    assert _run(code) == ["True", "True", "True"]
+
+
+def test_one_that_was_imported_before_is_left_alone():
+    code = "import torch._dynamo as c, san.predictor, sys; print(sys.modules[c.__name__] is c)"
+    assert _run(code) == ["True"]

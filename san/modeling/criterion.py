@@ -187,12 +187,9 @@ class SetCriterion(nn.Module):
         drawn, rest = [], []
         for level in range(num_levels):
             for image, (count, generator) in enumerate(zip(num_pairs, generators, strict=True)):
-                for kind, number, draws in (
-                    ("drawn", self.num_drawn, drawn),
-                    ("rest", num_rest, rest),
-                ):
-                    shape = (count, number, 2)
-                    draws.append(self.uniform(image, level, kind, shape, generator))
+                shapes = (count, self.num_drawn, 2), (count, num_rest, 2)
+                drawn.append(self.uniform(image, level, "drawn", shapes[0], generator))
+                rest.append(self.uniform(image, level, "rest", shapes[1], generator))
         drawn = torch.cat(drawn)  # (K, drawn, 2)
         certainty = _sample(predicted, drawn)[:, 0].abs()  # (K, drawn)
         kept = certainty.topk(self.num_uncertain, dim=1, largest=False).indices

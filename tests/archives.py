@@ -161,7 +161,10 @@ def unpack(archive, folder):
         zipfile.ZipFile(archive).extractall(folder)
     else:
         with tarfile.open(archive) as opened:
-            opened.extractall(folder, filter="data")
+            # Early versions of Python 3.10 and 3.11 have no filter
+            opened.extractall(
+                folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+            )
 
 
 def jpeg(image):

@@ -4,10 +4,11 @@ import logging
 import os
 import random
 
-_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_THREADS = max(1, (os.cpu_count() or 1) // _WORKERS)
-# Read by PyTorch when it is imported, here and in the processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", str(_THREADS))
+# Read by PyTorch when it is imported, here and in the processes that tests start. Not in the
+# process that starts the workers: they would inherit its number, which is for the whole machine.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    _THREADS = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(_THREADS))
 os.environ["SAN_TEXT_CACHE"] = "0"  # no test depends on what another run left in the user's folder
 
 import numpy as np  # noqa: E402

@@ -1,8 +1,7 @@
 """Keep freed memory: the C library's allocator, set for large tensors that come and go.
 
 By default glibc maps each block above 32 MB anew and gives it back at once, so every large tensor
-pays for fresh pages, which the system clears one by one: of the time of a B/16 on a CPU that is up
-to a third (docs/performance.md).
+pays for fresh pages, which the system clears one by one.
 """
 
 import ctypes

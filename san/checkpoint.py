@@ -11,11 +11,13 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import log_first_n
+from torch import nn
 
 import san.weights  # noqa: F401  (registers san://)
 from san.errors import UserError
 from san.files import atomic_path, leftovers
 from san.fit import check_activation, check_fit
+from san.modeling.text.text_cache import file_stamp
 from san.name_map import is_official, to_official, to_san
 from san.weight_file import is_complete, load_state_dict_file, read_checkpoint
 
@@ -49,10 +51,18 @@ def local_path(path_or_url):
 def load_weights(model, path_or_url):
     """Load all weights of a model, in place, from a file of this package or of the official SAN.
 
+    Parameters on the CPU become pages of the file where their type is the same: what a model does
+    not use, such as a text tower whose words are all cached, is not read. So the file must not be
+    overwritten in place while the model lives; replacing it is safe.
+
     Raises a UserError where a parameter has no value, a value has no parameter, shapes differ, or
     the file was made with another activation of CLIP than the model's; then the model is unchanged.
     """
-    _load(model, read_checkpoint(local_path(path_or_url)), path_or_url)
+    path = Path(local_path(path_or_url))
+    stamp = file_stamp(path) if path.is_file() else None  # before it is read: it may be replaced
+    _load(model, read_checkpoint(path, mapped=True), path_or_url, _adopt)
+    if classifier := getattr(model, "text_classifier", None):
+        classifier.note_file(stamp)
 
 
 def name_of_weights(cfg, model):
@@ -193,7 +203,7 @@ def _check_readable(path):
         )
 
 
-def _load(model, checkpoint, source):
+def _load(model, checkpoint, source, load=nn.Module.load_state_dict):
     """Load what ``read_checkpoint`` gave; ``source`` names it in messages."""
     own = model.state_dict()
     try:
@@ -209,4 +219,14 @@ def _load(model, checkpoint, source):
         if key in state_dict and not torch.equal(state_dict[key], value.cpu()):
             logger.info("%s: its %s is not used, the config makes it", source, key)
     weights = {key: value for key, value in state_dict.items() if key not in CONFIG_CONSTANTS}
-    model.load_state_dict({**weights, **constants})
+    load(model, {**weights, **constants})
+
+
+def _adopt(model, state_dict):
+    """As ``load_state_dict``, but tensors are taken over where they can be, and not copied."""
+    copied = dict(state_dict)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        value = state_dict[name]
+        if (value.device, value.dtype) == (parameter.device, parameter.dtype):
+            parameter.data = copied.pop(name)
+    model.load_state_dict(copied, strict=False)  # the keys were compared before

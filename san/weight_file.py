@@ -22,8 +22,11 @@ def load_state_dict_file(path):
     return read_checkpoint(path)["model"]
 
 
-def read_checkpoint(path):
+def read_checkpoint(path, mapped=False):
     """Read a weight file: ``.safetensors``, or anything that ``torch.save`` wrote.
+
+    With ``mapped``, tensors are the file's own pages, private and read when they are first used,
+    where the format allows it; so the file must not be overwritten in place while they live.
 
     Returns a dict:
         "model": parameter name -> tensor on the CPU. The file is either such a dict itself or, as
@@ -45,7 +48,8 @@ def read_checkpoint(path):
         )
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty: get or make it again")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    is_safetensors = path.suffix == ".safetensors"
+    content = _read_safetensors(path) if is_safetensors else _read_torch(path, mapped)
     _check_tensors(content["model"], path)
     consume_prefix_in_state_dict_if_present(content["model"], "module.")
     return content
@@ -76,9 +80,10 @@ def _read_safetensors(path):
         raise _unreadable(path, error) from None
 
 
-def _read_torch(path):
+def _read_torch(path, mapped):
+    mapped = mapped and zipfile.is_zipfile(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise _refusal(path, error) from None
     except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,11 @@ from san.checkpoint import Checkpointer, load_weights, to_san
 from san.config import find_config, load_config
 from san.errors import UserError
 from san.fit import check_fit
+from san.modeling.text import text_cache
 from san.weight_file import read_checkpoint, save_weights
 from tests.official import official_state_dict
+
+SMAPS = Path("/proc/self/smaps")
 
 
 def build(*opts):
@@ -63,6 +67,49 @@ def test_our_weights_load_from_both_file_types(model, official, tmp_path, file):
     nn.init.zeros_(model.side_adapter.query_embed)
     load_weights(model, str(tmp_path / file))
     assert_loaded(model, to_san(official))
+
+
+def test_loaded_weights_are_the_models_own(official, tmp_path):
+    """They are pages of the file, but neither changes with the other."""
+    path, model = tmp_path / "weights.pth", build()
+    torch.save(official, path)
+    before = path.read_bytes()
+    projection = model.text_classifier.text_encoder.text_projection
+    load_weights(model, path)
+    with torch.no_grad():
+        projection.add_(1)
+    assert path.read_bytes() == before
+    path.unlink()
+    assert torch.equal(projection, official["ov_classifier.text_projection"] + 1)
+    assert projection is model.text_classifier.text_encoder.text_projection
+
+
+@pytest.mark.skipif(not SMAPS.exists(), reason="the system does not tell")
+def test_a_text_tower_whose_words_are_cached_is_not_read(official, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAN_CACHE", str(tmp_path))
+    monkeypatch.delenv(text_cache.SWITCH)
+    path = tmp_path / "weights.pth"
+    torch.save(official, path)
+    shares = []
+    for words in (["cat"], ["cat"], ["dog"]):
+        model = build()
+        load_weights(model, path)
+        with torch.no_grad():
+            model.text_classifier.embed_words(words)
+        shares.append(resident_bytes(path) / path.stat().st_size)
+        del model
+    assert shares[0] > 0.8 and shares[1] < 0.3 and shares[2] > 0.8, shares
+
+
+def resident_bytes(path):
+    """Memory that holds pages of a mapped file."""
+    total, inside = 0, False
+    for line in SMAPS.read_text().splitlines():
+        if line.split()[0].count("-") == 1 and not line.split()[0].endswith(":"):
+            inside = line.endswith(str(path))
+        elif inside and line.startswith("Rss:"):
+            total += 1024 * int(line.split()[1])
+    return total
 
 
 def test_the_number_of_training_classes_has_no_bearing(model, official, tmp_path, caplog):

@@ -42,7 +42,8 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
             `san.weights.CLIPS`), or "" for random weights.
         activation (str): "quick_gelu", "gelu" or "auto", that of the pretrained weights; with none,
             that of the model config or, for a name of open_clip, OpenAI's QuickGELU.
-        load_weights (bool): False keeps the random weights, for a checkpoint that has them all.
+        load_weights (bool): False leaves all weights without values, for a checkpoint that has them
+            all.
 
     Raises:
         UserError: a name, tag or file that does not exist, weights whose activation is unknown or
@@ -55,7 +56,8 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
     tag = open_clip.get_pretrained_cfg(name.removesuffix(_SUFFIX), pretrained) if pretrained else {}
     tag = tag or (open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {})
     activation = _resolve_activation(name, config, pretrained, tag, activation)
-    model = open_clip.CLIP(**{**config, "quick_gelu": activation == "quick_gelu"})
+    config["quick_gelu"] = activation == "quick_gelu"
+    model = open_clip.CLIP(**config) if load_weights else _without_values(config)
     if pretrained and load_weights:
         _load(model, name, pretrained, tag)
     return BuiltClip(
@@ -160,6 +162,15 @@ def _is_torchscript(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return any(entry.endswith("/constants.pkl") for entry in archive.namelist())
+
+
+def _without_values(config):
+    """A CLIP that takes no time to fill, and no memory for what is never loaded or used."""
+    with torch.device("meta"):
+        model = open_clip.CLIP(**config)
+    model.to_empty(device="cpu")
+    model.attn_mask.fill_(float("-inf")).triu_(1)  # open_clip's causal mask, its only constant
+    return model
 
 
 def _load(model, name, pretrained, tag):

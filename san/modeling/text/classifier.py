@@ -65,6 +65,7 @@ class TextClassifier(nn.Module):
         )
         self._cache, self._cache_key = {}, None  # templates -> {word: (D,)}, of these weights
         self._digest = ""  # of these weights; "": not computed yet, None: not to be kept on disk
+        self._file, self._file_key = None, None  # stamp of the file that they are in
 
     def forward(self, vocabulary, templates=None):
         """Embed a vocabulary.
@@ -113,7 +114,8 @@ class TextClassifier(nn.Module):
         self._drop_stale_cache()
         if templates not in self._cache:
             if self._digest == "":
-                self._digest = tower_digest(self.text_encoder, self.tokenizer)
+                file = self._file if self._file_key == self._cache_key else None
+                self._digest = tower_digest(self.text_encoder, self.tokenizer, file)
             device = self.logit_scale.device
             on_disk = TextCache(self._digest, templates).load(device) if self._digest else {}
             self._cache[templates] = on_disk
@@ -147,9 +149,16 @@ class TextClassifier(nn.Module):
                     f"the text tower has room for {room}. Use a shorter name"
                 )
 
-    def _drop_stale_cache(self):
+    def note_file(self, stamp):
+        """Note of which file the text tower has its weights now: see `tower_digest`."""
+        self._file, self._file_key = stamp, self._weights_key()
+
+    def _weights_key(self):
         """A parameter's version counts its changes in place; a move gives it new memory."""
-        key = [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
+        return [(p.data_ptr(), p._version) for p in self.text_encoder.parameters()]
+
+    def _drop_stale_cache(self):
+        key = self._weights_key()
         if key != self._cache_key:
             self._cache, self._cache_key, self._digest = {}, key, ""
         if sum(map(len, self._cache.values())) > _MAX_CACHED_WORDS:

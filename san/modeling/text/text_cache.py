@@ -14,8 +14,10 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import open_clip
 import torch
@@ -24,7 +26,7 @@ from safetensors.torch import save_file
 
 import san
 from san.errors import UserError
-from san.files import atomic_path
+from san.files import atomic_path, write_text
 from san.weights import cache_folder
 
 SWITCH = "SAN_TEXT_CACHE"  # environment variable; "0": no cache
@@ -36,7 +38,7 @@ _HASHED_AT_ONCE = 8 << 20  # bytes
 logger = logging.getLogger(__name__)
 
 
-def tower_digest(text_encoder, tokenizer):
+def tower_digest(text_encoder, tokenizer, file=None):
     """Digest of what a text tower makes embeddings with; None: it is not to be cached.
 
     All weights count, bit by bit (SHA-256 over several threads: 0.15 s for the 250 MB of ViT-B/16
@@ -46,6 +48,9 @@ def tower_digest(text_encoder, tokenizer):
     Args:
         text_encoder (TextEncoder)
         tokenizer: open_clip's.
+        file (tuple | None): what `file_stamp` gave of the file that the weights are in, if they
+            are as it has them. Its digest is noted in the cache folder, and weights that were
+            digested once need not be read again.
     """
     parameters = dict(text_encoder.named_parameters())
     trained = any(p.requires_grad for p in parameters.values())
@@ -59,10 +64,32 @@ def tower_digest(text_encoder, tokenizer):
         "tokenizer": (type(tokenizer).__name__, tokenizer.context_length, tokenizer.vocab_size),
         "weights": [(name, str(p.dtype), tuple(p.shape)) for name, p in parameters.items()],
     }
-    parts = [part for p in parameters.values() for part in _bytes(p).split(_HASHED_AT_ONCE)]
+    description = json.dumps(described).encode()
+    if file is None:
+        return _digest(description, parameters.values())
+    key = hashlib.sha256(description + json.dumps(file).encode()).hexdigest()
+    note = cache_folder() / "text_towers" / key
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if re.fullmatch("[0-9a-f]{64}", digest := note.read_text(encoding="ascii")):
+            return digest
+    digest = _digest(description, parameters.values())
+    with contextlib.suppress(UserError):  # as where embeddings cannot be kept
+        write_text(note, digest)
+    return digest
+
+
+def file_stamp(path):
+    """What tells a file from others, and from itself after a change -> tuple for `tower_digest`."""
+    path = Path(path).resolve()
+    status = path.stat()
+    return (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _digest(description, parameters):
+    parts = [part for p in parameters for part in _bytes(p).split(_HASHED_AT_ONCE)]
     with ThreadPoolExecutor() as pool:
         digests = pool.map(lambda part: hashlib.sha256(part.numpy()).digest(), parts)
-        return hashlib.sha256(json.dumps(described).encode() + b"".join(digests)).hexdigest()
+        return hashlib.sha256(description + b"".join(digests)).hexdigest()
 
 
 def _bytes(parameter):

@@ -11,7 +11,7 @@ import torch
 from san.modeling.backbone.clip import build_clip
 from san.modeling.text import text_cache
 from san.modeling.text.classifier import TextClassifier
-from san.modeling.text.text_cache import TextCache, tower_digest
+from san.modeling.text.text_cache import TextCache, file_stamp, tower_digest
 
 WORDS = [["cat"], ["dog", "hound"]]
 TWO = ("a photo of a {}.", "There is a {} in the scene")
@@ -115,6 +115,50 @@ def test_it_can_be_switched_off(folder, monkeypatch):
     prompts = count_prompts(classifier, monkeypatch)
     classifier([*WORDS, ["bird"]])
     assert len(prompts) == 8 and sorted(folder.rglob("*")) == kept
+
+
+def test_weights_of_a_known_file_are_not_read_again(folder, monkeypatch):
+    stamp, other = ("/weights.pth", 5, 1, 7), ("/weights.pth", 5, 2, 7)
+    first, again = make(), make(seed=1)
+    first.note_file(stamp)
+    expected = first(WORDS).embeds
+    again.note_file(stamp)  # in truth other weights, which shows that they are not read
+    prompts = count_prompts(again, monkeypatch)
+    assert torch.equal(again(WORDS).embeds, expected) and not prompts
+    changed = make(seed=1)
+    changed.note_file(other)
+    assert not torch.allclose(changed(WORDS).embeds, expected)
+
+
+def test_weights_that_changed_after_loading_are_not_those_of_the_file():
+    first, changed = make(), make()
+    first.note_file(("/weights.pth", 5, 1, 7))
+    expected = first(WORDS).embeds
+    changed.note_file(("/weights.pth", 5, 1, 7))
+    with torch.no_grad():
+        changed.text_encoder.text_projection.mul_(-1)
+    torch.testing.assert_close(changed(WORDS).embeds, -expected)
+
+
+def test_a_broken_note_of_a_file_is_made_again(folder):
+    classifier, again = make(), make()
+    for one in (classifier, again):
+        one.note_file(("/weights.pth", 5, 1, 7))
+    expected = classifier(WORDS).embeds
+    (note,) = (folder.parent / "text_towers").iterdir()
+    digest = note.read_text()
+    note.write_bytes(b"\xff" * 64)
+    assert torch.equal(again(WORDS).embeds, expected)
+    assert note.read_text() == digest
+
+
+def test_a_stamp_tells_a_changed_file(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"12345")
+    before = file_stamp(path)
+    assert before == file_stamp(path)
+    os.utime(path, ns=(1, 1))
+    assert before != file_stamp(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors file", None])

@@ -1,7 +1,7 @@
 """Describe a planned scene in words: several captions of one image, in varied wording.
 
-All captions of an image speak of the same things; what they speak of is its *content*. So images
-of one content are described by each other's captions.
+All captions of an image speak of the same things, its main ones; what they speak of is its
+*content*. So images of one content are described by each other's captions.
 """
 
 from dataclasses import dataclass
@@ -53,9 +53,9 @@ def choose_mention(rng, scene):
     Returns:
         Mention
     """
-    is_alone = len(scene.things) == 1
+    is_alone = len(scene.main_things) == 1
     partial = rng.random() if is_alone else 1.0
-    is_patterned = any(thing.pattern != "plain" for thing in scene.things)
+    is_patterned = any(thing.pattern != "plain" for thing in scene.main_things)
     return Mention(
         color=partial >= SHAPE_ALONE,
         shape=not SHAPE_ALONE <= partial < SHAPE_ALONE + COLOR_ALONE,
@@ -66,7 +66,7 @@ def choose_mention(rng, scene):
 
 def content_of(scene, mention):
     """The content in a fixed wording, such as "red circle" or "striped blue star + grass"."""
-    things = {_words(thing, mention, _first) for thing in scene.things}
+    things = {_words(thing, mention, _first) for thing in scene.main_things}
     return " + ".join([*sorted(things), *sorted(_stuff_names(scene, mention, _first))])
 
 
@@ -88,7 +88,7 @@ def _caption(rng, scene, mention):
         return words[0] if canonical else words[rng.integers(1, len(words))]
 
     size = _size_word(rng, scene)
-    unique = {_words(t, mention, _first): t for t in scene.things}.values()
+    unique = {_words(t, mention, _first): t for t in scene.main_things}.values()
     things = [_with_article(size + _words(t, mention, word)) for t in unique]
     stuff = _stuff_names(scene, mention, word)
     if not things:
@@ -129,9 +129,9 @@ def _stuff_names(scene, mention, word):
 
 def _size_word(rng, scene):
     """Now and then the size of a lone thing, as in the prompts of ViLD."""
-    if len(scene.things) != 1 or rng.random() > 0.2:
+    if len(scene.main_things) != 1 or rng.random() > 0.2:
         return ""
-    share = 2 * scene.things[0].radius / min(scene.height, scene.width)
+    share = 2 * scene.main_things[0].radius / min(scene.height, scene.width)
     return "small " if share < 0.42 else "large " if share > 0.7 else "medium "
 
 

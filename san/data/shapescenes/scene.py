@@ -4,7 +4,7 @@ Planning and painting are apart so that captions and truth need no painting.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from .classes import CLASSES
 from .layout import LAYOUTS
 
 MIN_SIDE, MAX_SIDE = 128, 640  # of scenes, pixels
-CROP_SIDES = (48, 96)  # of images with one or two things, pixels
+CROP_SIDES = (48, 96)  # of images of one thing and of windows, pixels
+WINDOW_SIDES = (1.1, 2.4)  # of windows, in extents of the thing they are about
 PATTERN_SHARES = {"plain": 0.7, "striped": 0.15, "dotted": 0.15}
 MAX_OVERLAP = 0.3  # of a thing's extent by one drawn later
 
@@ -59,6 +60,11 @@ class Scene:
     look: str
     seed: tuple[int, ...]
 
+    @property
+    def main_things(self):
+        """Those with their center in the image, from back to front; others only reach into it."""
+        return tuple(t for t in self.things if 0 <= t.x < self.width and 0 <= t.y < self.height)
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -102,26 +108,43 @@ def plan_scene(rng, pool, seed, look="photo", max_side=MAX_SIDE, num_things=(1, 
     return Scene(height, width, tuple(stuff), str(layout), tuple(things), look, seed)
 
 
-def plan_crop(rng, pool, seed, num_things, class_id=None, radius=(0.18, 0.47)):
-    """A small image of no, one or two things on one kind of stuff or, with things, a plain color.
+def plan_window(rng, pool, seed):
+    """A small square out of a scene, about one of its things; others may reach into it.
+
+    Returns:
+        Scene: at least one of its `main_things` is.
+    """
+    scene = plan_scene(rng, pool, seed)
+    about = scene.things[rng.integers(len(scene.things))]
+    side = 2 * about.radius * rng.uniform(*WINDOW_SIDES)
+    room = max(0, side / 2 - about.radius)  # between the thing and the border, on either side
+    left = about.x - side / 2 + rng.uniform(-room, room)
+    top = about.y - side / 2 + rng.uniform(-room, room)
+    pixels = int(rng.integers(CROP_SIDES[0], CROP_SIDES[1] + 1))
+    scale = pixels / side
+    moved = (
+        replace(t, x=(t.x - left) * scale, y=(t.y - top) * scale, radius=t.radius * scale)
+        for t in scene.things
+    )
+    things = tuple(t for t in moved if all(-t.radius < c < pixels + t.radius for c in (t.x, t.y)))
+    return replace(scene, height=pixels, width=pixels, things=things)
+
+
+def plan_crop(rng, pool, seed, class_id=None, radius=(0.18, 0.47)):
+    """A small image of one thing on one kind of stuff or on a plain color.
 
     Args:
-        class_id (int | None): the class of the first thing; None: drawn from the pool.
-        radius (tuple[float, float]): limits of a lone thing's, shares of the side.
+        class_id (int | None): the class of the thing; None: drawn from the pool.
+        radius (tuple[float, float]): its limits, shares of the side.
     Returns:
         Scene
     """
     side = int(rng.integers(CROP_SIDES[0], CROP_SIDES[1] + 1))
-    size = (side, side)
-    class_ids = rng.choice(pool.things, num_things, replace=False).tolist()
-    if class_id is not None:
-        class_ids[0] = class_id
+    drawn = int(rng.choice(pool.things))
     things = []
-    for thing in class_ids:
-        limits = radius if num_things == 1 else (0.15, 0.27)
-        _place(rng, things, thing, side * rng.uniform(*limits), size, inside=True)
-    has_stuff = num_things == 0 or rng.random() < 0.75
-    stuff = (int(rng.choice(pool.stuff)),) if has_stuff else ()
+    radius = side * rng.uniform(*radius)
+    _place(rng, things, drawn if class_id is None else class_id, radius, (side, side), inside=True)
+    stuff = (int(rng.choice(pool.stuff)),) if rng.random() < 0.75 else ()
     return Scene(side, side, stuff, "bands", tuple(things), "photo", seed)
 
 

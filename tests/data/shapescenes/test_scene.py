@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from san.data.shapescenes.classes import CLASSES
-from san.data.shapescenes.scene import MAX_SIDE, MIN_SIDE, plan_crop, plan_scene
+from san.data.shapescenes.scene import MAX_SIDE, MIN_SIDE, plan_crop, plan_scene, plan_window
 from san.data.shapescenes.splits import ALL, SEEN, SPLITS, VERSION, plan_item
 
 
@@ -38,16 +38,32 @@ def test_sky_is_the_highest_band():
     assert len(with_sky) > 3 and all(s.stuff[0] == sky for s in with_sky)
 
 
-@pytest.mark.parametrize("num_things", [0, 1, 2])
-def test_crop_holds_its_things_whole(num_things):
-    for i in range(50):
-        crop = plan_crop(_generator(3, i), ALL, (0,), num_things)
+def test_crop_holds_its_thing_whole():
+    crops = [plan_crop(_generator(3, i), ALL, (0,)) for i in range(150)]
+    for crop in crops:
         assert crop.height == crop.width and 48 <= crop.width <= 96
-        assert len(crop.things) <= num_things <= len(crop.things) + (num_things == 2)
-        assert crop.stuff or crop.things
-        for thing in crop.things:
-            assert thing.radius <= thing.x <= crop.width - thing.radius
-            assert thing.radius <= thing.y <= crop.height - thing.radius
+        (thing,) = crop.things
+        assert thing.radius <= thing.x <= crop.width - thing.radius
+        assert thing.radius <= thing.y <= crop.height - thing.radius
+    assert {len(crop.stuff) for crop in crops} == {0, 1}
+
+
+def test_window_is_about_one_thing_and_others_reach_into_it():
+    windows = [plan_window(_generator(4, i), ALL, (0,)) for i in range(300)]
+    assert {w.height - w.width for w in windows} == {0}
+    assert {w.width for w in windows} <= set(range(48, 97))
+    for window in windows:
+        assert any(
+            t.radius <= t.x <= window.width - t.radius
+            and t.radius <= t.y <= window.height - t.radius
+            and 1 / 2.4 <= 2 * t.radius / window.width <= 1 / 1.1
+            for t in window.main_things
+        )
+    num_main = np.bincount([len(w.main_things) for w in windows])
+    assert num_main[0] == 0 and num_main[1] > num_main[2] > 10
+    reaching = [t for w in windows for t in w.things if t not in w.main_things]
+    assert len(reaching) > 30
+    assert all(any(-t.radius < c < 0 or c >= 48 for c in (t.x, t.y)) for t in reaching)
 
 
 def test_every_class_has_its_turn_in_the_crops_and_fills_them():
@@ -59,7 +75,7 @@ def test_every_class_has_its_turn_in_the_crops_and_fills_them():
 def test_most_captioned_images_show_one_thing():
     scenes = [plan_item(SPLITS["captions_train"], 0, i).scene for i in range(400)]
     assert max(max(s.height, s.width) for s in scenes) <= 160
-    shares = np.bincount([len(s.things) for s in scenes]) / len(scenes)
+    shares = np.bincount([len(s.main_things) for s in scenes]) / len(scenes)
     assert shares[1] > 0.5 and all(shares[[0, 2, 3]] > 0.05) and len(shares) == 4
 
 
@@ -77,4 +93,4 @@ def test_a_change_of_the_plans_is_a_new_version():
     content = json.dumps(items, default=str)
     numbers = json.dumps(json.loads(content, parse_float=lambda text: f"{float(text):.6g}"))
     digest = hashlib.sha256(numbers.encode()).hexdigest()
-    assert (VERSION, digest[:16]) == (4, "1a0a9ea057da401c")
+    assert (VERSION, digest[:16]) == (5, "511fb5b897cba83e")

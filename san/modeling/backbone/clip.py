@@ -15,12 +15,22 @@ from typing import NamedTuple
 import open_clip
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
+from torch.nn import functional as F
 
 from san.errors import UserError
 from san.weights import weights_path
 
 MODEL_CONFIGS = Path(__file__).parents[2] / "model_configs"
 _SUFFIX = "-quickgelu"
+
+
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x), written as SiLU, whose backward pass needs one tensor and not two."""
+
+    def forward(self, x):
+        """x -> of the same shape."""
+        return F.silu(1.702 * x) / 1.702
 
 
 class BuiltClip(NamedTuple):
@@ -58,6 +68,9 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
     activation = _resolve_activation(name, config, pretrained, tag, activation)
     config["quick_gelu"] = activation == "quick_gelu"
     model = open_clip.CLIP(**config) if load_weights else _without_values(config)
+    for block in [*model.visual.transformer.resblocks, *model.transformer.resblocks]:
+        if activation == "quick_gelu":
+            block.mlp.gelu = QuickGELU()
     if pretrained and load_weights:
         _load(model, name, pretrained, tag)
     return BuiltClip(

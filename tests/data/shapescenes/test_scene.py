@@ -5,7 +5,6 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-import pytest
 
 from san.data.shapescenes.classes import CLASSES
 from san.data.shapescenes.scene import MAX_SIDE, MIN_SIDE, plan_crop, plan_scene, plan_window

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from san.errors import UserError
-from san.modeling.backbone.clip import build_clip
+from san.modeling.backbone.clip import QuickGELU, build_clip
+from tests.saved_tensors import saved_bytes
 
 IMAGE = torch.randn(1, 3, 64, 64)
 
@@ -18,6 +19,25 @@ def activations(model):
     return {type(b.mlp.gelu).__name__ for b in model.visual.transformer.resblocks} | {
         type(b.mlp.gelu).__name__ for b in model.transformer.resblocks
     }
+
+
+def test_quick_gelu_is_open_clips_for_half_the_memory():
+    x = torch.randn(7, 9, requires_grad=True)
+    ours, theirs = QuickGELU(), open_clip.transformer.QuickGELU()
+    torch.testing.assert_close(ours(x), theirs(x))
+    grads = [torch.autograd.grad(act(x).sin().sum(), x)[0] for act in (ours, theirs)]
+    torch.testing.assert_close(*grads)
+    assert saved_bytes(ours, x) == 4 * x.numel() == saved_bytes(theirs, x) / 2
+
+
+def test_a_clip_whose_weights_come_later_is_whole():
+    """Nothing but the values of its parameters is missing."""
+    later = build_clip("clip_tiny", load_weights=False).model
+    ready = build_clip("clip_tiny").model
+    later.load_state_dict(ready.state_dict())
+    tokens = torch.tensor([[49406, 320, 49407] + [0] * 74])
+    assert torch.equal(later.encode_text(tokens), ready.encode_text(tokens))
+    assert torch.equal(later.encode_image(IMAGE), ready.encode_image(IMAGE))
 
 
 @pytest.mark.parametrize("name", ["ViT-B/16", "ViT-B-16", "ViT-B-16-quickgelu"])

@@ -202,6 +202,8 @@ def _san_keys():
     node.CLIP_RESOLUTION = 0.5
     # Resize masks to the output size before they are combined with the classes, or scores after
     node.SEM_SEG_POSTPROCESS_BEFORE_INFERENCE = True
+    # Compute every block again in the backward pass: less memory, more time (docs/performance.md)
+    node.GRADIENT_CHECKPOINTING = False
     return node
 
 

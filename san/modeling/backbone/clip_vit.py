@@ -13,6 +13,7 @@ from torch import nn
 
 from san.errors import UserError
 
+from ..layers import call
 from ..pos_embed import resize_pos_embed
 from .clip_attention import (
     AttentionInputs,
@@ -43,6 +44,8 @@ class ClipViT(nn.Module):
     Raises:
         UserError: a tower of another build than the plain one with a [CLS] token.
     """
+
+    recompute = False  # see `call`
 
     def __init__(self, visual, num_blocks=None):
         super().__init__()
@@ -82,7 +85,7 @@ class ClipViT(nn.Module):
         maps = {}
         for i in range(len(self.blocks) + 1):
             if i > 0:
-                x = run_block(self.blocks[i - 1], x)
+                x = call(run_block, self.blocks[i - 1], x, recompute=self.recompute)
             if i in layers:
                 maps[i] = x[:, 1:].transpose(1, 2).unflatten(2, grid)  # (B, E, h, w)
         return ClipFeatures(x, maps, grid)

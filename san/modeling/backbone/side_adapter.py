@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ..layers import LayerNorm2d
+from ..layers import LayerNorm2d, call
 from ..pos_embed import resize_pos_embed
 
 
@@ -66,6 +66,8 @@ class SideAdapterNetwork(nn.Module):
         supervised (list[int]): blocks whose output is returned, the deepest of them last.
         drop_path_rate (float): stochastic depth of the last block.
     """
+
+    recompute = False  # see `call`
 
     def __init__(
         self,
@@ -131,7 +133,8 @@ class SideAdapterNetwork(nn.Module):
         for i in range(1, levels[-1] + 1):
             if i > 1:
                 x = x + pos_embed
-            x = self._fuse(i, self.blocks[i - 1](x), clip_maps, grid)
+            x = call(self.blocks[i - 1], x, recompute=self.recompute)
+            x = self._fuse(i, x, clip_maps, grid)
             if i in levels:
                 queries.append(x[:, : self.num_queries])
                 pixels.append(x[:, self.num_queries :].transpose(1, 2).unflatten(2, grid))

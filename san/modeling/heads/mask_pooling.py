@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..backbone.clip_attention import run_block
+from ..layers import call
 
 
 class MaskPooling(nn.Module):
@@ -20,6 +21,8 @@ class MaskPooling(nn.Module):
         blocks (nn.ModuleList): deep blocks of CLIP.
         ln_post, proj: CLIP's final norm, and its projection (E, D).
     """
+
+    recompute = False  # see `call`
 
     def __init__(self, *, blocks, ln_post, proj):
         super().__init__()
@@ -37,7 +40,7 @@ class MaskPooling(nn.Module):
             Tensor: mask_embeds (T, B, Q, D), unit norm.
         """
         for block in self.blocks:
-            tokens = run_block(block, tokens)
+            tokens = call(run_block, block, tokens, recompute=self.recompute)
         embeds = self.ln_post(tokens[:, 1:]) @ self.proj  # (B, L, D)
         masks = F.adaptive_avg_pool2d(mask_logits.sigmoid().flatten(0, 1), tuple(grid_size))
         masks = masks.flatten(2).unflatten(0, mask_logits.shape[:2])  # (T, B, Q, L)

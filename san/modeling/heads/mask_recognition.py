@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..backbone.clip_attention import attend, finish_block, project, run_block
+from ..layers import call
 
 POOLS = {
     "max": F.adaptive_max_pool2d,
@@ -36,6 +37,8 @@ class MaskRecognition(nn.Module):
             "pos_embedding", the sum of both.
         pool (str): how biases come to CLIP's grid, a key of ``POOLS``.
     """
+
+    recompute = False  # see `call`
 
     def __init__(self, *, blocks, ln_post, proj, num_queries, sls_format="cls_token", pool="max"):
         super().__init__()
@@ -65,9 +68,10 @@ class MaskRecognition(nn.Module):
         bias = self._bias_of_blocks(attn_bias, grid_size)  # l times (T * B, n, Q, Q + L)
         sls = self._sls_tokens(tokens[:, :1]).repeat(num_levels, 1, 1)  # (T * B, Q, E)
         for i, block in enumerate(self.blocks):
-            sls = self._recognize(block, sls, tokens, bias[i % len(bias)])
+            now = bias[i % len(bias)]
+            sls = call(self._recognize, block, sls, tokens, now, recompute=self.recompute)
             if i + 1 < len(self.blocks):
-                tokens = run_block(block, tokens)
+                tokens = call(run_block, block, tokens, recompute=self.recompute)
         mask_embeds = F.normalize(self.ln_post(sls) @ self.proj, dim=-1)
         return mask_embeds.unflatten(0, (num_levels, -1))
 

@@ -36,6 +36,8 @@ class SAN(OpenVocabSegmentor):
         clip_input_scale (float): size of CLIP's input over that of the image.
         resize_masks_first (bool): resize masks to the output and combine them with the classes
             there; else combine at the padded size and resize the scores.
+        gradient_checkpointing (bool): compute every block again in the backward pass, in place of
+            keeping what is inside it.
         pixel_mean, pixel_std, size_divisibility: see OpenVocabSegmentor.
     """
 
@@ -55,6 +57,7 @@ class SAN(OpenVocabSegmentor):
         size_divisibility=32,
         clip_input_scale=0.5,
         resize_masks_first=True,
+        gradient_checkpointing=False,
     ):
         super().__init__(
             text_classifier=text_classifier,
@@ -70,6 +73,8 @@ class SAN(OpenVocabSegmentor):
         self.clip_activation = clip_activation
         self.clip_input_scale = clip_input_scale
         self.resize_masks_first = resize_masks_first
+        for part in (clip, side_adapter, mask_recognition):
+            part.recompute = gradient_checkpointing
 
     @classmethod
     def from_config(cls, cfg):

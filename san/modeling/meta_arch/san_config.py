@@ -49,6 +49,7 @@ def san_from_config(cfg):
         "size_divisibility": node.SIZE_DIVISIBILITY,
         "clip_input_scale": node.CLIP_RESOLUTION if node.ASYMETRIC_INPUT else 1.0,
         "resize_masks_first": node.SEM_SEG_POSTPROCESS_BEFORE_INFERENCE,
+        "gradient_checkpointing": node.GRADIENT_CHECKPOINTING,
     }
 
 

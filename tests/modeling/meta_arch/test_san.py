@@ -8,6 +8,7 @@ from detectron2.structures import Instances
 from san.config import load_config
 from san.errors import UserError
 from tests.parity import build_filled
+from tests.saved_tensors import saved_bytes
 
 WORDS = ["cat", "dog", "grass", "sky", "dining table"]
 
@@ -256,6 +257,31 @@ def test_options_train(key, value):
     assert not missing
     num_levels = len(value) if key.endswith("IDXS") else 2
     assert len(losses) == 3 * num_levels
+
+
+@pytest.mark.parametrize("recognition", ["attn_bias", "mask_pooling"])
+def test_gradient_checkpointing_gives_the_same_gradients_for_less_memory(recognition):
+    """With stochastic depth, whose blocks must drop the same images a second time."""
+    options = ["MODEL.SAN.NUM_CLASSES", 5, "MODEL.SAN.RECOGNITION", recognition]
+    options += ["MODEL.SIDE_ADAPTER.DROP_PATH_RATE", 0.5]
+    results = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        key = ["MODEL.SAN.GRADIENT_CHECKPOINTING", checkpointing]
+        model = build_model(load_config("quick/san_tiny.yaml", [*options, *key])).train()
+        inputs = [training_input(seed) for seed in range(4)]
+
+        def loss(model=model, inputs=inputs):
+            torch.manual_seed(1)
+            return sum(model(inputs).values())
+
+        loss().backward()
+        grads = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+        results.append((grads, saved_bytes(loss)))
+    (plain, plain_bytes), (again, fewer_bytes) = results
+    assert plain.keys() == again.keys()
+    assert all(torch.equal(plain[key], again[key]) for key in plain)
+    assert fewer_bytes < 0.7 * plain_bytes
 
 
 def test_deeper_parts_of_clip_can_be_trained():

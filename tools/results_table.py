@@ -72,7 +72,8 @@ def tables(runs):
     """Markdown of both tables; runs that are not there have no line."""
     seeds = [runs[name] for name in SEEDS if name in runs]
     methods = [row(title, [runs[name]]) for name, title in METHODS.items() if name in runs]
-    methods += [row(f"SAN, {len(seeds)} seeds", seeds)] if seeds else []
+    spread = f", {len(seeds)} seeds" * (len(seeds) > 1)
+    methods += [row(f"SAN{spread}", seeds)] if seeds else []
     ablations = [row(title, [runs[name]]) for name, title in ABLATIONS.items() if name in runs]
     return "\n".join(
         f"{heading}\n\n{markdown_table((first, *COLUMNS), lines)}"

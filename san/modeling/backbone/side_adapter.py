@@ -38,9 +38,9 @@ class FeatureFusion(nn.Module):
 
 
 class LeanMlp(Mlp):
-    """timm's MLP, which keeps for the backward pass what goes into the GELU, not what comes out.
+    """timm's MLP, without dropout, that keeps for the backward pass what goes into the GELU alone.
 
-    That is computed again: at no matrix product, for a tenth of the memory of a training step.
+    What comes out is computed again: at no matrix product, for a tenth of a step's memory.
     """
 
     def forward(self, x):

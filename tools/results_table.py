@@ -69,7 +69,7 @@ def row(title, figures):
 
 
 def tables(runs):
-    """Markdown of both tables; runs that are not there have no line."""
+    """Markdown of both tables; runs that are not there have no line, and without runs no table."""
     seeds = [runs[name] for name in SEEDS if name in runs]
     methods = [row(title, [runs[name]]) for name, title in METHODS.items() if name in runs]
     spread = f", {len(seeds)} seeds" * (len(seeds) > 1)
@@ -81,6 +81,7 @@ def tables(runs):
             ("### Methods", "method", methods),
             ("### Ablations of SAN, 1000 iterations, seed 0", "change", ablations),
         )
+        if lines
     )
 
 

@@ -47,7 +47,8 @@ def test_runs_become_lines_and_seeds_one_line_with_their_spread(table, tmp_path)
 def test_one_seed_has_no_spread(table, tmp_path):
     evaluated(table, tmp_path, "san", 40)
     table.main()
-    assert "| SAN | 40.0 | 40.0" in table.PAGE.read_text()
+    page = table.PAGE.read_text()
+    assert "| SAN | 40.0 | 40.0" in page and "Ablations" not in page
 
 
 def test_figures_of_earlier_runs_stay(table, tmp_path):

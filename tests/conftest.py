@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import signal
 
 # Read by PyTorch when it is imported, here and in the processes that tests start. Not in the
 # process that starts the workers: they would inherit its number, which is for the whole machine.
@@ -10,6 +11,8 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     _THREADS = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ.setdefault("OMP_NUM_THREADS", str(_THREADS))
 os.environ["SAN_TEXT_CACHE"] = "0"  # no test depends on what another run left in the user's folder
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs have it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests interrupt what they start
 
 import numpy as np
 import pytest

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from san.errors import UserError
 from san.weights import weights_path
@@ -177,13 +178,25 @@ def _is_torchscript(path):
         return any(entry.endswith("/constants.pkl") for entry in archive.namelist())
 
 
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves a tensor as it is where it would be filled with random numbers.
+
+    The device "meta" would do as well, but imports PyTorch's compiler, which takes seconds.
+    """
+
+    FILLS = ("normal_", "uniform_", "kaiming_uniform_")
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func.__name__ in self.FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _without_values(config):
     """A CLIP that takes no time to fill, and no memory for what is never loaded or used."""
-    with torch.device("meta"):
-        model = open_clip.CLIP(**config)
-    model.to_empty(device="cpu")
-    model.attn_mask.fill_(float("-inf")).triu_(1)  # open_clip's causal mask, its only constant
-    return model
+    with _NoRandomNumbers():
+        return open_clip.CLIP(**config)
 
 
 def _load(model, name, pretrained, tag):

@@ -177,11 +177,10 @@ def _read(path, device="cpu"):
             words = json.loads(file.metadata()["words"])
             embeds = file.get_tensor("embeds")  # (N, D)
         return dict(zip(words, embeds.to(device).unbind(), strict=True))
-    except FileNotFoundError:  # another process has merged it
-        return {}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        logger.warning("%s is not a file of text embeddings (%s): deleted", path, error)
-        path.unlink(missing_ok=True)
+    except (OSError, RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        if path.exists():  # else another process has merged it, before it was opened or after
+            logger.warning("%s is not a file of text embeddings (%s): deleted", path, error)
+            path.unlink(missing_ok=True)
         return {}
 
 

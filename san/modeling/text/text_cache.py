@@ -130,7 +130,7 @@ class TextCache:
         """
         try:
             chunks = self._chunks()
-            size = sum(path.stat().st_size for path in chunks)
+            size = sum(map(_size, chunks))
             if len(chunks) < MAX_CHUNKS and size < MAX_BYTES // 2:
                 self._write(words, embeds)
             else:
@@ -164,6 +164,13 @@ class TextCache:
         for path in chunks:
             if path != whole:
                 path.unlink(missing_ok=True)
+
+
+def _size(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process has merged it
+        return 0
 
 
 def _newest(words):

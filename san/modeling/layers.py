@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 def call(function, *args, recompute=False):
     """``function(*args)``, what it keeps for the backward pass kept or, if asked, made again then.
 
-    Gradient checkpointing (arXiv 1604.06174), of one block at a time.
+    Gradient checkpointing (arXiv 1604.06174), of one function at a time.
     """
     if recompute and torch.is_grad_enabled():
         return checkpoint(function, *args, use_reentrant=False)

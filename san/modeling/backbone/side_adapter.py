@@ -14,7 +14,6 @@ from timm.layers import Mlp
 from timm.models.vision_transformer import Block
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from ..layers import LayerNorm2d, call
 from ..pos_embed import resize_pos_embed
@@ -45,10 +44,7 @@ class LeanMlp(Mlp):
 
     def forward(self, x):
         """x (..., S) -> (..., S)."""
-        x = self.fc1(x)
-        if not torch.is_grad_enabled():
-            return self._finish(x)
-        return checkpoint(self._finish, x, use_reentrant=False, preserve_rng_state=False)
+        return call(self._finish, self.fc1(x), recompute=True)
 
     def _finish(self, x):
         return self.fc2(self.act(x))

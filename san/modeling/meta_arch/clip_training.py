@@ -14,7 +14,6 @@ from detectron2.config import configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from san.errors import UserError
 from san.weight_file import save_weights
@@ -22,6 +21,7 @@ from san.weight_file import save_weights
 from ..backbone.clip import build_clip
 from ..backbone.clip_vit import ImageEncoder
 from ..contrastive_loss import ContrastiveLoss
+from ..layers import call
 from ..text.classifier import TextClassifier
 from ..text.templates import get_templates
 from .open_vocab import OpenVocabSegmentor
@@ -153,9 +153,8 @@ class CLIP(nn.Module):
     def _embed(self, encode, x):
         """``F.normalize(encode(x))``, chunk by chunk where the config asks for it."""
         if self.training and self.chunk_size:
-            options = {"use_reentrant": False, "preserve_rng_state": False}  # nothing is random
-            parts = [checkpoint(encode, part, **options) for part in x.split(self.chunk_size)]
-            embeds = torch.cat(parts)
+            parts = x.split(self.chunk_size)
+            embeds = torch.cat([call(encode, part, recompute=True) for part in parts])
         else:
             embeds = encode(x)
         return F.normalize(embeds.float(), dim=-1)

@@ -18,6 +18,7 @@ from san.protocol import evaluation_vocabulary, load_protocol
 from .caption_mapper import CaptionMapper, ClipTestMapper
 from .dataset_mapper import TestDatasetMapper, TrainDatasetMapper
 from .datasets import DATASETS, SHAPESCENES
+from .packed_batch import pack, unpack
 from .tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, register_file, task_of
 from .train_stream import PositionSampler, TrainStream
 from .worker_errors import CatchUserError, raise_user_error
@@ -90,8 +91,9 @@ class TrainLoader:
             aspect_ratio_grouping=False,
             num_workers=self.num_workers,
             generator=torch.Generator(),  # else the DataLoader draws from the global one
+            collate_fn=pack,
         )
-        return map(raise_user_error, loader)
+        return map(raise_user_error, map(unpack, loader))
 
 
 def build_test_loader(cfg, dataset_name):

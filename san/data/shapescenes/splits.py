@@ -75,7 +75,7 @@ SPLITS = {
         Split("captions_train", 64000, _plan_captioned, "captions"),
         Split("captions_val", 1000, _plan_captioned, "captions"),
         Split("crops_val", 2048, _plan_class_crop, "crops"),
-        Split("train", 4000, _plan_train),
+        Split("train", 10000, _plan_train),
         Split("val", 500, _plan_val),
         Split("synonyms_val", 300, _plan_val),
         Split("fine_val", 600, _plan_val),

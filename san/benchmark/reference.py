@@ -51,8 +51,8 @@ def count_case(name):
             return count(run, recorder)
         write_image(Path(folder, IMAGE), size)
         run = Inference(model, setting, words, Path(folder))
-        model.text_classifier(run.vocabulary.classes)  # embeddings are made in the first call
         with torch.no_grad():
+            run.run()  # makes the embeddings of the words, and what depends on sizes alone
             return count(run, recorder)
 
 

@@ -6,14 +6,16 @@ proposals and their classes: score[c, y, x] = sum_q P[q, c] sigmoid(mask_logits[
 Q queries, C classes, (h, w) grid of the masks, (H, W) output.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 
-from .tiles import interpolation_weights, resize_rows, tiles
+from .tiles import cut, interpolation_weights, resize_rows, tiles
 
 NONE = -1  # label of "none of these"
-_TILE = {"cpu": 64, "cuda": 512}  # side of a tile in pixels: fits the cache, or fills the device
+_TILE = {"cpu": 64, "cuda": 1024}  # side of a tile in pixels: fits the cache, or fills the device
+_SCORES = 1 << 27  # that are held at once, at most, where tiles and vocabularies are large
 
 
 class Resize(NamedTuple):
@@ -23,16 +25,20 @@ class Resize(NamedTuple):
     image_size: tuple  # (H, W) of this image in it
     output_size: tuple  # (H, W)
 
-    def weights(self, grid_size):
-        """The two bilinear resizes and the cut as one linear map per axis.
+    def bands(self, grid_size, side, device):
+        """The two bilinear resizes and the cut as one linear map per axis, for `tiles`.
 
         Returns:
-            (H, h) and (W, w) float32 on the CPU: output = rows @ masks @ columns.T.
+            bands of (H, h) and (W, w) float32: output = rows @ masks @ columns.T.
         """
-        return tuple(
-            resize_rows(interpolation_weights(length, padded, kept), out)
-            for length, padded, kept, out in zip(grid_size, *self, strict=True)
-        )
+        return tuple(_bands(*axis, side, device) for axis in zip(grid_size, *self, strict=True))
+
+
+@lru_cache(maxsize=64)  # the images of a data set have few sizes
+def _bands(length, padded, kept, out, side, device):
+    with torch.inference_mode(False):  # of use in any mode later
+        weights = resize_rows(interpolation_weights(length, padded, kept), out)
+        return cut(weights, side, device)
 
 
 def semantic_scores(mask_logits, class_probs, resize):
@@ -105,13 +111,18 @@ def _best_class(probs, masks):
     upper = masks.amax(dim=1) @ probs  # (C,)
     lower = masks.amin(dim=1) @ probs
     (kept,) = torch.nonzero(upper >= lower.max() * (1 - 1e-5), as_tuple=True)
-    score, best = (probs[:, kept].T @ masks).max(dim=0)
+    weights = probs[:, kept].T  # (kept, Q)
+    if masks.shape[1] * len(kept) <= _SCORES:
+        score, best = (weights @ masks).max(dim=0)
+    else:
+        parts = [(weights @ part).max(dim=0) for part in masks.split(_SCORES // len(kept), dim=1)]
+        score, best = (torch.cat(values) for values in zip(*parts, strict=True))
     return score, kept[best]
 
 
 def _tiles(mask_logits, resize):
     """Yield (rows, columns, masks): slices of the output, and probabilities (Q, rows, columns)."""
     side = _TILE.get(mask_logits.device.type, 512)
-    weights = resize.weights(mask_logits.shape[-2:])
-    for rows, columns, values in tiles(mask_logits, *weights, side):
+    bands = resize.bands(mask_logits.shape[-2:], side, mask_logits.device)
+    for rows, columns, values in tiles(mask_logits, *bands):
         yield rows, columns, values.sigmoid()

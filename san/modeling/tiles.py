@@ -32,27 +32,30 @@ def resize_rows(weights, size):
     return rows[0].T.contiguous()
 
 
-def tiles(maps, row_weights, column_weights, side):
+def tiles(maps, row_bands, column_bands):
     """Compute ``row_weights @ maps @ column_weights.T`` piece by piece.
 
     Args:
         maps (Tensor): (C, h, w).
-        row_weights, column_weights (Tensor): (H, h) and (W, w), on the CPU.
-        side (int): of a tile, in pixels.
+        row_bands, column_bands (list): of the weights of both axes, see :func:`cut`.
 
     Yields:
         rows, columns (slices of the output), values (C, rows, columns) float32.
     """
     maps = maps.float()
-    bands = _cut(row_weights, side, maps.device)
-    for columns, used_columns, weights in _cut(column_weights, side, maps.device):
+    for columns, used_columns, weights in column_bands:
         strip = maps[..., used_columns] @ weights.T  # (C, h, columns)
-        for rows, used_rows, weights_of_rows in bands:
+        for rows, used_rows, weights_of_rows in row_bands:
             yield rows, columns, weights_of_rows @ strip[:, used_rows]
 
 
-def _cut(weights, side, device):
+def cut(weights, side, device):
     """Cut weights (n, length) into bands of ``side`` rows.
+
+    Args:
+        weights (Tensor): on the CPU.
+        side (int): of a tile, in pixels.
+        device (torch.device): of the bands.
 
     Returns:
         list of (slice of n, slice or indices of what the band uses of the length, weights

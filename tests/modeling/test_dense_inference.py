@@ -10,7 +10,7 @@ from san.modeling import dense_inference
 from san.modeling.background import Background
 from san.modeling.dense_inference import DenseInference, label_map, semantic_scores, tile_side
 from san.modeling.text.classifier import TextEmbeddings
-from san.modeling.tiles import interpolation_weights, tiles
+from san.modeling.tiles import cut, interpolation_weights, tiles
 from san.protocol import Protocol
 
 SIZE = (50, 70)
@@ -31,7 +31,8 @@ def draw(owner, side=16):
         text = text._replace(num_classes=4, class_of_word=owner)
     maps = torch.randn(words, 5, 6) * 0.05
     weights = interpolation_weights(5, SIZE[0]), interpolation_weights(6, SIZE[1])
-    return text, maps, partial(tiles, maps, *weights, side)
+    bands = (cut(axis, side, maps.device) for axis in weights)
+    return text, maps, partial(tiles, maps, *bands)
 
 
 @pytest.mark.parametrize("background", RULES)

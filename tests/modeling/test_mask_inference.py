@@ -76,6 +76,29 @@ def test_tiles_of_any_size_agree(monkeypatch):
         assert torch.equal(labels.long(), whole[:-1].argmax(dim=0))
 
 
+def test_scores_held_at_once_are_limited(monkeypatch):
+    """Where the classes that may win have too many scores, a tile is read in parts."""
+    mask_logits, class_probs = draw((5, 7), num_classes=40)
+    resize = Resize((80, 112), (75, 100), (75, 100))
+    expected = label_map(mask_logits, class_probs, resize)
+    monkeypatch.setitem(mask_inference._TILE, "cpu", 1024)
+    monkeypatch.setattr(mask_inference, "_SCORES", 1000)  # 25 pixels at 40 classes
+    labels, scores = label_map(mask_logits, class_probs, resize)
+    assert torch.equal(labels, expected[0])
+    torch.testing.assert_close(scores, expected[1])
+
+
+def test_what_is_kept_for_a_size_serves_other_modes():
+    """The first call makes the weights of a size; a later one may want gradients."""
+    mask_logits, class_probs = draw((3, 9))
+    resize = Resize((33, 99), (33, 99), (33, 99))
+    with torch.inference_mode():
+        expected = semantic_scores(mask_logits, class_probs, resize)
+    scores = semantic_scores(mask_logits.clone().requires_grad_(), class_probs, resize)
+    scores.sum().backward()
+    assert torch.equal(scores.detach(), expected)
+
+
 def test_equal_scores_go_to_the_first_class():
     mask_logits, class_probs = torch.zeros(3, 2, 2), torch.full((3, 5), 0.2)
     labels, _ = label_map(mask_logits, class_probs, Resize((32, 32), (32, 32), (32, 32)))

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ..backbone.clip_vit import DenseClipViT
 from ..dense_inference import label_map, semantic_scores, tile_side
 from ..sliding_window import SlidingWindow
-from ..tiles import tiles
+from ..tiles import cut, tiles
 from .dense_clip_config import dense_clip_from_config
 from .open_vocab import OpenVocabSegmentor
 
@@ -99,9 +99,9 @@ class DenseCLIP(OpenVocabSegmentor):
         """The result of one image from the cosines of its windows."""
         height, width = image.shape[1:]
         output_size = inputs.get("height", height), inputs.get("width", width)
-        make_tiles = partial(
-            tiles, cosines, *windows.weights(output_size), tile_side(len(cosines), self.device)
-        )
+        side = tile_side(len(cosines), self.device)
+        bands = (cut(axis, side, self.device) for axis in windows.weights(output_size))
+        make_tiles = partial(tiles, cosines, *bands)
         if self.refinement.steps:
             make_tiles = self._refine(make_tiles, image, output_size, len(cosines))
         scale = self.logit_scale(inference)

@@ -17,7 +17,6 @@ from san.errors import UserError
 from .text_cache import MAX_WORDS, TextCache, tower_digest
 from .text_encoder import TextEncoder
 
-_PROMPTS_PER_BATCH = 512
 _MAX_CACHED_WORDS = 2 * MAX_WORDS
 
 
@@ -122,12 +121,9 @@ class TextClassifier(nn.Module):
         return self._cache[templates]
 
     def _embed_prompts(self, prompts):
-        """prompts -> (N, D) float32, unit norm; prompts of like length are computed together."""
-        tokens = self.tokenizer(prompts)
-        order = tokens.argmax(dim=-1).argsort(stable=True)
-        tokens = tokens[order].to(self.logit_scale.device)
-        embeds = torch.cat([self.text_encoder(part) for part in tokens.split(_PROMPTS_PER_BATCH)])
-        return F.normalize(embeds.float(), dim=-1)[order.argsort()]
+        """prompts -> (N, D) float32, unit norm."""
+        tokens = self.tokenizer(prompts).to(self.logit_scale.device)
+        return F.normalize(self.text_encoder.embed_prompts(tokens).float(), dim=-1)
 
     def room_for_words(self, templates=None):
         """Tokens that a word may have, so that it fits into the text tower with any prompt."""

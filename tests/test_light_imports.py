@@ -10,9 +10,14 @@ def _run(code):
     return done.stdout.split()
 
 
-def test_a_start_needs_no_compiler():
-    code = "import sys, san.segment, san.predictor; print('torch._dynamo' in sys.modules)"
-    assert _run(code) == ["False"]
+def test_a_start_needs_neither_compiler_nor_plots():
+    code = """
+import sys, san.segment, san.predictor
+from san.visualize.fonts import load_font
+load_font(12, "dining table")
+print('torch._dynamo' in sys.modules, 'matplotlib' in sys.modules)
+"""
+    assert _run(code) == ["False", "False"]
 
 
 def test_the_compiler_is_there_when_it_is_wanted():

@@ -1,11 +1,12 @@
 """Fonts for class names: DejaVu Sans, which comes with matplotlib, else any installed one."""
 
 import functools
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
-from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
+
+_DEFAULT = Path("fonts", "ttf", "DejaVuSans.ttf")  # in the data of matplotlib
 
 
 def load_font(size, text=""):
@@ -20,13 +21,24 @@ def _open_font(path, size):
 
 @functools.lru_cache(maxsize=4096)
 def _find_font(characters):
-    default = str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
-    if not _lacks(default, characters):
+    default = _find_default()
+    if all(map(str.isascii, characters)) or not _lacks(default, characters):
         return default
     from matplotlib.font_manager import fontManager  # scans the installed fonts: only if needed
 
     upright = (f.fname for f in fontManager.ttflist if f.style == "normal" and f.weight == 400)
     return min((default, *upright), key=lambda path: _lacks(path, characters))
+
+
+@functools.cache
+def _find_default():
+    """Where matplotlib has it; importing matplotlib takes longer than to draw many names."""
+    package = Path(find_spec("matplotlib").submodule_search_locations[0])
+    if (package / "mpl-data" / _DEFAULT).is_file():
+        return str(package / "mpl-data" / _DEFAULT)
+    import matplotlib  # some systems keep its data elsewhere
+
+    return str(Path(matplotlib.get_data_path()) / _DEFAULT)
 
 
 def _lacks(path, characters):
@@ -36,6 +48,8 @@ def _lacks(path, characters):
 
 @functools.cache
 def _charmap(path):
+    from matplotlib.ft2font import FT2Font
+
     return frozenset(FT2Font(path).get_charmap())
 
 

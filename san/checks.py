@@ -13,6 +13,7 @@ from san.data.tasks import (
 )
 from san.dataset_names import short_name
 from san.errors import UserError
+from san.modeling.meta_arch.open_vocab import OpenVocabSegmentor
 from san.protocol import evaluation_vocabulary, load_protocol
 
 # INPUT.DATASET_MAPPER_NAME that CLIP trains with, and the tasks that it can be evaluated on; all
@@ -71,6 +72,26 @@ def check_test_datasets(cfg):
     for key in ("PROTOCOL", "VOCABULARY"):
         if cfg.TEST[key] and model == "CLIP":
             raise UserError(f"TEST.{key} is '{cfg.TEST[key]}', but CLIP's own evaluation has none")
+
+
+def check_words_fit(cfg, model):
+    """Raise a UserError for words of DATASETS.TEST that are too long for the model's text tower."""
+    for name in cfg.DATASETS.TEST if isinstance(model, OpenVocabSegmentor) else ():
+        inputs = {"meta": {"dataset_name": name}}
+        if cfg.TEST.PROTOCOL:
+            inputs["protocol"] = load_protocol(cfg.TEST.PROTOCOL, name)
+        vocabulary = evaluation_vocabulary(cfg, name)
+        if vocabulary is not None:
+            inputs["vocabulary"] = vocabulary
+        words = [word for synonyms in model.vocabulary_of(inputs) for word in synonyms]
+        origin = f"'{name}' in DATASETS.TEST"
+        try:
+            model.text_classifier.check_length(words, model.templates_of(inputs), origin)
+        except UserError as error:
+            raise UserError(
+                f"{error}: evaluate this data set alone with TEST.VOCABULARY FILE, a vocabulary "
+                "file that has one for each of its classes, or leave it out"
+            ) from None
 
 
 def _check_report_folders(names):

@@ -21,7 +21,7 @@ from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
 from san.checkpoint import Checkpointer, name_of_weights
-from san.checks import check_config, check_test_datasets
+from san.checks import check_config, check_test_datasets, check_words_fit
 from san.data import build_test_loader, build_train_loader
 from san.data.tasks import RETRIEVAL, SEM_SEG, ZERO_SHOT, task_of
 from san.dataset_names import short_name
@@ -78,6 +78,7 @@ class Trainer(DefaultTrainer):
         self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
         data_loader = self.build_train_loader(cfg)
         model = self.build_model(cfg)
+        check_words_fit(cfg, model)
         optimizer = self.build_optimizer(cfg, model)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         distributed = _distribute(model)
@@ -253,6 +254,7 @@ class Trainer(DefaultTrainer):
         """
         check_test_datasets(cfg)
         model = cls.build_model(cfg)
+        check_words_fit(cfg, model)
         checkpointer = Checkpointer(model, cfg.OUTPUT_DIR)
         weights = (checkpointer.get_checkpoint_file() if resume else "") or cfg.MODEL.WEIGHTS
         checkpointer.load(weights, checkpointables=[])

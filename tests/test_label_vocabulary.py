@@ -6,7 +6,7 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from san.checks import check_test_datasets
+from san.checks import check_test_datasets, check_words_fit
 from san.config import load_config
 from san.data import build_test_loader
 from san.engine import Trainer
@@ -131,3 +131,15 @@ def test_a_bad_file_is_found_before_training(cfg, write):
     cfg.MODEL.META_ARCHITECTURE, cfg.DATASETS.TEST = "CLIP", ()
     with pytest.raises(UserError, match="TEST.VOCABULARY is .* but CLIP's own evaluation has none"):
         check_test_datasets(cfg)
+
+
+def test_a_word_too_long_is_found_before_evaluation(cfg, write):
+    words = " ".join(["long"] * 80)
+    cfg.TEST.VOCABULARY = write(f"[sky, background, grass, {words}]")
+    model = Trainer.build_model(cfg)
+    with pytest.raises(UserError, match="'own_val' in DATASETS.TEST: the word 'long.* 80 tokens"):
+        check_words_fit(cfg, model)
+    with pytest.raises(UserError, match="alone with TEST.VOCABULARY FILE.* or leave it out"):
+        Trainer.evaluate(cfg)
+    cfg.TEST.VOCABULARY = ""
+    check_words_fit(cfg, model)

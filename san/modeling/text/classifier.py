@@ -97,7 +97,7 @@ class TextClassifier(nn.Module):
         known = self._known_words(templates)
         new = [word for word in dict.fromkeys(words) if word not in known]
         if new:
-            self._check_length(new, templates)
+            self.check_length(new, templates)
             with torch.autocast(self.logit_scale.device.type, enabled=False):
                 embeds = self._embed_prompts([t.format(w) for w in new for t in templates])
             embeds = embeds.unflatten(0, (len(new), -1)).mean(dim=1)  # (W, templates, D) -> (W, D)
@@ -135,13 +135,14 @@ class TextClassifier(nn.Module):
         """Number of tokens of a text, without start and end."""
         return len(self.tokenizer.encode(text))
 
-    def _check_length(self, words, templates):
+    def check_length(self, words, templates=None, origin="vocabulary"):
+        """Raise a UserError, which begins with ``origin``, for a word that the tower cannot hold."""
         room = self.room_for_words(templates)
         for word in words:
             length = self.count_tokens(word)
             if length > room:
                 raise UserError(
-                    f"vocabulary: the word {_shorten(word)!r} has {length} tokens; with its prompt "
+                    f"{origin}: the word {_shorten(word)!r} has {length} tokens; with its prompt "
                     f"the text tower has room for {room}. Use a shorter name"
                 )
 

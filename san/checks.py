@@ -89,8 +89,8 @@ def check_words_fit(cfg, model):
             model.text_classifier.check_length(words, model.templates_of(inputs), origin)
         except UserError as error:
             raise UserError(
-                f"{error}: evaluate this data set alone with TEST.VOCABULARY FILE, a vocabulary "
-                "file that has one for each of its classes, or leave it out"
+                f"{error}: TEST.PROTOCOL common has short ones for the data sets known here, "
+                "TEST.VOCABULARY FILE those of your own for one data set; or leave it out"
             ) from None
 
 

@@ -38,10 +38,10 @@ def test_clip_names_single_things():
         inputs.append({"image": 255 * image.clamp(0, 1), "vocabulary": names})
         truth.append(names.index(CLASSES[thing_class(item)].name))
     logits = torch.stack([x["class_logits"] for x in model(inputs)])  # (N, C)
-    assert (logits.argmax(1) == torch.tensor(truth)).float().mean() > 0.92
+    assert (logits.argmax(1) == torch.tensor(truth)).float().mean() > 0.96
 
 
-@pytest.mark.parametrize(("split", "least"), [("val", 35), ("synonyms_val", 35)])
+@pytest.mark.parametrize(("split", "least"), [("val", 47), ("synonyms_val", 55)])
 def test_san_segments_scenes_by_any_of_their_names(segmenter, split, least):
     label_set = LABEL_SETS[split]
     num_classes = len(label_set.names)

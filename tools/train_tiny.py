@@ -25,8 +25,8 @@ from san.weights import SHIPPED  # noqa: E402
 
 CLIP = "clip_tiny_shapescenes.yaml"
 SAN = "san_tiny_shapescenes.yaml"
-# What is compared in the ablations: a sixth of the images
-SHORT = ["SOLVER.IMS_PER_BATCH", "16", "SOLVER.BASE_LR", "0.001", "SOLVER.MAX_ITER", "1000"]
+# What is compared in the ablations: a seventh of the images
+SHORT = ["SOLVER.IMS_PER_BATCH", "16", "SOLVER.BASE_LR", "0.001", "SOLVER.MAX_ITER", "800"]
 # name: config, arguments
 RUNS = {
     "clip": (CLIP, []),

@@ -59,10 +59,16 @@ def collect(folder):
 
 
 def row(title, figures):
-    """A line of a table; a figure of several runs is their mean and standard deviation."""
+    """A line of a table; a figure of several runs is their mean and standard deviation.
+
+    A data set that was not evaluated has "-".
+    """
     cells = []
     for dataset, metric in COLUMNS.values():
-        values = [run[dataset][metric] for run in figures]
+        values = [run[dataset][metric] for run in figures if dataset in run]
+        if not values:
+            cells.append("-")
+            continue
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         cells.append(f"{statistics.mean(values):.1f}{spread}")
     return (title, *cells)
@@ -79,7 +85,7 @@ def tables(runs):
         f"{heading}\n\n{markdown_table((first, *COLUMNS), lines)}"
         for heading, first, lines in (
             ("### Methods", "method", methods),
-            ("### Ablations of SAN, 1000 iterations, seed 0", "change", ablations),
+            ("### Ablations of SAN, 800 iterations of 16, seed 0", "change", ablations),
         )
         if lines
     )

@@ -22,10 +22,11 @@ def table(tmp_path, monkeypatch):
     return tool
 
 
-def evaluated(tool, folder, run, value):
-    results = {name: {} for name, _ in tool.COLUMNS.values()}
+def evaluated(tool, folder, run, value, others=True):
+    results = {}
     for name, metric in tool.COLUMNS.values():
-        results[name][metric] = value
+        if others or name == "shapescenes_val":
+            results.setdefault(name, {})[metric] = value
     path = folder / "output" / run / "inference" / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results))
@@ -49,6 +50,12 @@ def test_one_seed_has_no_spread(table, tmp_path):
     table.main()
     page = table.PAGE.read_text()
     assert "| SAN | 40.0 | 40.0" in page and "Ablations" not in page
+
+
+def test_a_data_set_that_was_not_evaluated_has_a_dash(table, tmp_path):
+    evaluated(table, tmp_path, "no_fusion", 30, others=False)
+    table.main()
+    assert "| 30.0 | 30.0 | 30.0 | - | - | - | - | - | - |" in table.PAGE.read_text()
 
 
 def test_figures_of_earlier_runs_stay(table, tmp_path):

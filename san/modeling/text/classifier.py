@@ -136,7 +136,7 @@ class TextClassifier(nn.Module):
         return len(self.tokenizer.encode(text))
 
     def check_length(self, words, templates=None, origin="vocabulary"):
-        """Raise a UserError, which begins with ``origin``, for a word that the tower cannot hold."""
+        """Raise a UserError, which begins with ``origin``, for a word that is too long."""
         room = self.room_for_words(templates)
         for word in words:
             length = self.count_tokens(word)

@@ -1,8 +1,10 @@
-"""Import torchvision and timm without PyTorch's compiler, which is half of the time of a start.
+"""Import libraries without PyTorch's compilers, which are half of the time of a start.
 
-Two of their modules import ``torch._dynamo``, with all of SymPy behind it, each for one function
-that only code under `torch.compile` needs. While these two are executed, stand-ins take its place;
-whoever needs the compiler later imports the real one.
+A module of torchvision and one of timm import ``torch._dynamo``, with all of SymPy behind it, each
+for one function that only code under `torch.compile` needs. While these two are executed, stand-ins
+take its place; whoever needs the compiler later imports the real one. A module of Detectron2 and
+one of fvcore hand what they define to ``torch.jit.script``, which is deprecated and says so: they
+keep the Python as it is.
 """
 
 import importlib
@@ -14,21 +16,35 @@ from types import ModuleType
 
 _COMPILER = "torch._dynamo"
 _USERS = ("torchvision.ops.roi_align", "timm.models.naflexvit")
+_SCRIPTED = ("detectron2.modeling.box_regression", "fvcore.nn.focal_loss")
 
 
 class _WithoutCompiler(MetaPathFinder):
-    """Finds the two modules as ever, and has them executed among stand-ins."""
+    """Finds these modules as ever, and has them executed among stand-ins."""
 
     def find_spec(self, name, path=None, target=None):
-        if name not in _USERS or _COMPILER in sys.modules:
+        if name in _SCRIPTED:
+            execute = _execute_unscripted
+        elif name in _USERS and _COMPILER not in sys.modules:
+            execute = _execute_without_compiler
+        else:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None:
-            spec.loader.exec_module = partial(_execute, spec.loader.exec_module)
+            spec.loader.exec_module = partial(execute, spec.loader.exec_module)
         return spec
 
 
-def _execute(execute, module):
+def _execute_unscripted(execute, module):
+    jit = importlib.import_module("torch").jit
+    script, jit.script = jit.script, _disable
+    try:
+        execute(module)
+    finally:
+        jit.script = script
+
+
+def _execute_without_compiler(execute, module):
     compiler, utils = ModuleType(_COMPILER), ModuleType(f"{_COMPILER}.utils")
     compiler.utils = utils
     compiler.disable = _disable
@@ -43,7 +59,7 @@ def _execute(execute, module):
 
 
 def _disable(function=None, *args, **kwargs):
-    """`torch.compiler.disable` for a module that nobody compiles: the function as it is."""
+    """`torch.compiler.disable` or `torch.jit.script`: the function, or the class, as it is."""
     return (lambda function: function) if function is None else function
 
 

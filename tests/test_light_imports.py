@@ -37,3 +37,21 @@ print('torch._dynamo' in sys.modules, hasattr(sys.modules['torch._dynamo'], 'res
 def test_one_that_was_imported_before_is_left_alone():
     code = "import torch._dynamo as c, san.predictor, sys; print(sys.modules[c.__name__] is c)"
     assert _run(code) == ["True"]
+
+
+def test_nothing_is_scripted_and_nothing_deprecated():
+    code = """
+import warnings
+warnings.simplefilter("error", FutureWarning)
+import san.predictor, torch
+from detectron2.modeling.box_regression import Box2BoxTransform
+from fvcore.nn import sigmoid_focal_loss, sigmoid_focal_loss_jit
+boxes, moved = torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.tensor([[1.0, 0.0, 5.0, 4.0]])
+transform = Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0))
+print(transform.apply_deltas(transform.get_deltas(boxes, moved), boxes).equal(moved))
+x, y = torch.randn(3), torch.ones(3)
+print(sigmoid_focal_loss_jit(x, y).equal(sigmoid_focal_loss(x, y)))
+warnings.simplefilter("ignore")
+print(torch.jit.script(torch.nn.Linear(1, 1)).__class__.__name__ != "Linear")
+"""
+    assert _run(code) == ["True", "True", "True"]

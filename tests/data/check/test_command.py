@@ -40,7 +40,7 @@ def test_all_that_are_there(root, capsys):
     capsys.readouterr()
     assert check("--root", root) == 0
     out = capsys.readouterr().out
-    assert "shapescenes_train: no problems\n  images   8 (complete: 8)\n" in out
+    assert "shapescenes_train: no problems\n  images   20 (complete: 20)\n" in out
     assert "not there: coco_2017_train_stuff_sem_seg, " in out and ": missing" not in out
     assert check("shapescenes_val", "voc_sem_seg_val", "--root", root, "--limit", 1) == 1
     out = capsys.readouterr().out
@@ -49,7 +49,7 @@ def test_all_that_are_there(root, capsys):
     (root / "shapescenes" / "images" / "train" / "000003.jpg").unlink()
     assert check("shapescenes_train", "--root", root) == 1
     out = capsys.readouterr().out
-    assert "7 images with a label map, but the complete data set has 8; to add" in out
+    assert "19 images with a label map, but the complete data set has 20; to add" in out
     assert out.count("python datasets/prepare_shapescenes.py") == 2
 
 

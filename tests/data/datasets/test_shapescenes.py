@@ -11,7 +11,7 @@ from san.data.shapescenes.prepare import prepare
 from san.errors import UserError
 
 SCENES = {  # name: (classes, of them unseen, images at scale 0.004)
-    "shapescenes_train": (57, 0, 16),
+    "shapescenes_train": (57, 0, 40),
     "shapescenes_val": (76, 19, 2),
     "shapescenes_synonyms_val": (76, 19, 1),
     "shapescenes_fine_val": (204, 51, 2),

@@ -129,10 +129,10 @@ def compare(way, records, predictions, rounds):
         theirs.reset(), ours.reset()
         times = {theirs: 0.0, ours: 0.0}
         for seed, (record, labels) in enumerate(zip(records, predictions, strict=True)):
+            if seed == len(records) // 2:
+                half = kept(theirs), kept(ours)
             for evaluator, output in zip(times, forms(way, labels, seed), strict=True):
                 times[evaluator] += seconds(evaluator, record, output)
-            if seed == len(records) // 2 - 1:
-                half = kept(theirs), kept(ours)
         ratios.append(times[theirs] / times[ours])
         per_image = [1000 * t / len(records) for t in times.values()]
         print(

@@ -12,16 +12,18 @@ S is the image size of CLIP; H, W the size of a training batch.
 """
 
 import copy
+import functools
 
 import numpy as np
 import torch
 from detectron2.config import configurable
 from PIL import Image
 from torchvision import transforms as T
+from torchvision.transforms.functional import resized_crop
 
 from san.errors import UserError
 from san.image_io import read_image
-from san.modeling.backbone.clip import clip_image_size, clip_patch_size
+from san.modeling.backbone.clip import clip_image_size, clip_patch_size, clip_tokenizer
 
 from .dataset_mapper import check_format
 
@@ -35,15 +37,17 @@ class CaptionMapper:
     """
 
     @configurable
-    def __init__(self, *, sizes, crop_area, mirror, batch_size):
+    def __init__(self, *, tokenizer, sizes, crop_area, mirror, batch_size):
         """
         Args:
+            tokenizer (callable): list[str] -> (n, context) int64 tensor.
             sizes (sequence[int]): sides in pixels; each batch draws a height and a width.
             crop_area (tuple[float, float]): smallest and largest share of the image in a crop.
             mirror (bool): half of the images are mirrored.
             batch_size (int): images per iteration, all processes together.
         """
-        self.sizes, self.crop_area, self.batch_size = sizes, crop_area, batch_size
+        self.tokenizer, self.sizes = tokenizer, tuple(sizes)
+        self.crop_area, self.batch_size = crop_area, batch_size
         self.mirror = T.RandomHorizontalFlip(0.5 if mirror else 0.0)
 
     @classmethod
@@ -52,6 +56,7 @@ class CaptionMapper:
         _check_input_keys(cfg.INPUT)
         _check_sizes(cfg.INPUT.CLIP_SIZES_TRAIN, clip_patch_size(cfg.MODEL.SAN.CLIP_MODEL_NAME))
         return {
+            "tokenizer": clip_tokenizer(cfg.MODEL.SAN.CLIP_MODEL_NAME),
             "sizes": list(cfg.INPUT.CLIP_SIZES_TRAIN)
             or [clip_image_size(cfg.MODEL.SAN.CLIP_MODEL_NAME)],
             "crop_area": tuple(cfg.INPUT.CLIP_CROP_AREA),
@@ -65,32 +70,29 @@ class CaptionMapper:
             record (dict): "file_name", "captions" (list[str]), "content" (str or int), and its
                 "position" in the training stream.
         Returns:
-            dict: "image" (3, H, W) uint8 tensor, RGB, of the size of its batch; "caption" (str);
-                "content"; "file_name".
+            dict: "image" (3, H, W) uint8 tensor, RGB, of the size of its batch; "tokens"
+                (context,) int64, of the caption; "content"; "file_name".
         Raises:
             UserError: the image cannot be read, or has no caption.
         """
         if not record["captions"]:
             raise UserError(f"{record['file_name']}: this image has no caption; leave it out")
         image = Image.fromarray(read_image(record["file_name"]))
-        image = self.mirror(self._crop(image, *self._size_of(record["position"])))
+        size = _image_size_of(record["position"] // self.batch_size, self.sizes)
+        image = self.mirror(self._crop(image, *size))
         choice = int(torch.randint(len(record["captions"]), ()))
         return {
             "file_name": record["file_name"],
             "image": _to_tensor(image),
-            "caption": record["captions"][choice],
+            "tokens": self.tokenizer(record["captions"][choice])[0],
             "content": record["content"],
         }
-
-    def _size_of(self, position):
-        """(H, W) of the batch that a position of the stream belongs to, alike in all processes."""
-        generator = np.random.RandomState(position // self.batch_size)
-        return tuple(generator.choice(self.sizes, 2).tolist())
 
     def _crop(self, image, height, width):
         """A random crop, nearly of the shape of the batch, resized to it."""
         ratio = (3 / 4 * width / height, 4 / 3 * width / height)
-        return T.RandomResizedCrop((height, width), self.crop_area, ratio, BICUBIC)(image)
+        box = T.RandomResizedCrop.get_params(image, self.crop_area, ratio)  # top, left, its size
+        return resized_crop(image, *box, (height, width), BICUBIC)
 
 
 class ClipTestMapper:
@@ -123,6 +125,12 @@ class ClipTestMapper:
         """
         image = self.transform(Image.fromarray(read_image(record["file_name"])))
         return {**copy.deepcopy(record), "image": _to_tensor(image), "output": self.output}
+
+
+@functools.lru_cache(maxsize=1)
+def _image_size_of(iteration, sizes):
+    """(H, W) of the images of one iteration, alike in all processes."""
+    return tuple(np.random.RandomState(iteration).choice(sizes, 2).tolist())
 
 
 def _to_tensor(image):

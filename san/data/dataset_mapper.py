@@ -194,7 +194,7 @@ def labels_to_instances(labels, ignore_label):
     Returns:
         Instances with ``gt_classes`` (N,) int64 ascending and ``gt_masks`` (N, H, W) bool.
     """
-    classes = labels.unique()
+    classes = labels.flatten().bincount().nonzero()[:, 0]  # much faster than unique()
     classes = classes[classes != ignore_label]  # (N,)
     instances = Instances(tuple(labels.shape))
     instances.gt_classes = classes

@@ -11,6 +11,7 @@ from PIL import Image
 from san.data import CaptionMapper, ClipTestMapper, build_test_loader, build_train_loader
 from san.data.tasks import RETRIEVAL, SEM_SEG, TASKS, ZERO_SHOT, task_of
 from san.errors import UserError
+from san.modeling.backbone.clip import clip_tokenizer
 from tests.captions import clip_config, write_captions
 
 
@@ -43,7 +44,8 @@ def test_training_item(cfg, record):
     cfg.INPUT.RANDOM_FLIP, cfg.INPUT.CLIP_SIZES_TRAIN = "none", []
     mapper = CaptionMapper(cfg)
     items = [mapper(record) for _ in range(20)]
-    assert {item["caption"] for item in items} == {"one", "two"}
+    tokens = clip_tokenizer(cfg.MODEL.SAN.CLIP_MODEL_NAME)(["one", "two"])
+    assert {tuple(item["tokens"].tolist()) for item in items} == set(map(tuple, tokens.tolist()))
     for item in items:
         assert item["image"].shape == (3, 64, 64) and item["image"].dtype == torch.uint8
         assert item["content"] == "x"
@@ -91,7 +93,7 @@ def test_evaluation_item(cfg, record):
 
 def fingerprint(loader, count):
     return [
-        [(x["file_name"], x["caption"], x["image"].numpy().tobytes()) for x in batch]
+        [(x["file_name"], x["tokens"].tolist(), x["image"].numpy().tobytes()) for x in batch]
         for batch in islice(iter(loader), count)
     ]
 

@@ -79,8 +79,18 @@ def build_clip(name, pretrained="", activation="auto", load_weights=True):
         activation,
         tuple(tag.get("mean") or open_clip.OPENAI_DATASET_MEAN),
         tuple(tag.get("std") or open_clip.OPENAI_DATASET_STD),
-        open_clip.SimpleTokenizer(context_length=config["text_cfg"].get("context_length", 77)),
+        clip_tokenizer(name),
     )
+
+
+def clip_tokenizer(name):
+    """Tokenizer of CLIP ``name``: texts, cut at its context length -> (n, context) int64 tensor.
+
+    Raises:
+        UserError: see :func:`build_clip`.
+    """
+    text_config = _model_config(name.replace("/", "-"))["text_cfg"]
+    return open_clip.SimpleTokenizer(context_length=text_config.get("context_length", 77))
 
 
 def clip_image_size(name):

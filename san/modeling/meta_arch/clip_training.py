@@ -108,8 +108,8 @@ class CLIP(nn.Module):
         Args:
             batched_inputs (list[dict]): for each image
                 "image" (3, S, S) uint8 or float 0..255, RGB; in training any one size of a batch;
-                in training "caption" (str) and "content" (str or int): images of equal content are
-                described by each other's captions too;
+                in training "tokens" (context,) int64, of its caption, and "content" (str or int):
+                images of equal content are described by each other's captions too;
                 else "output": "class_logits" (default), with "vocabulary" or "meta" and its
                 "dataset_name", or "embeddings", with "captions" (list[str], may be missing).
 
@@ -119,7 +119,8 @@ class CLIP(nn.Module):
         """
         image_embeds = self.embed_images(self.preprocess_image(batched_inputs))  # (B, D)
         if self.training:
-            text_embeds = self.embed_captions([x["caption"] for x in batched_inputs])  # (B, D)
+            tokens = torch.stack([x["tokens"] for x in batched_inputs])  # (B, context)
+            text_embeds = self.embed_tokens(tokens.to(self.device))  # (B, D)
             contents = [x["content"] for x in batched_inputs]
             with torch.autocast(self.device.type, enabled=False):
                 scale = self.clip.logit_scale.exp()
@@ -147,7 +148,10 @@ class CLIP(nn.Module):
 
     def embed_captions(self, captions):
         """Captions, each cut at the context length -> (B, D) float32, unit norm."""
-        tokens = self.text_classifier.tokenizer(captions).to(self.device)  # (B, context)
+        return self.embed_tokens(self.text_classifier.tokenizer(captions).to(self.device))
+
+    def embed_tokens(self, tokens):
+        """Tokens (B, context) -> (B, D) float32, unit norm."""
         return self._embed(self.text_classifier.text_encoder, tokens)
 
     def _embed(self, encode, x):

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from san.config import load_config
 from san.errors import UserError
+from san.modeling.backbone.clip import clip_tokenizer
 from tests.captions import CONFIG
 
 OPTIONS = ["MODEL.DEVICE", "cpu"]
@@ -28,16 +29,15 @@ def inputs(count, **others):
 
 
 def captioned(count):
-    return [
-        {**x, "caption": f"{i % 3} things " + "and more " * i, "content": i % 3}
-        for i, x in enumerate(inputs(count))
-    ]
+    captions = [f"{i % 3} things " + "and more " * i for i in range(count)]
+    tokens = clip_tokenizer("clip_shapescenes")(captions)
+    return [{**x, "tokens": tokens[i], "content": i % 3} for i, x in enumerate(inputs(count))]
 
 
 def test_all_is_trained_from_the_temperature_of_the_paper(model):
     assert all(p.requires_grad for p in model.parameters())
     assert model.clip.logit_scale.item() == pytest.approx(math.log(1 / 0.07))
-    assert sum(p.numel() for p in model.parameters()) == 2_920_705
+    assert sum(p.numel() for p in model.parameters()) == 4_353_985
 
 
 def test_embeddings_are_those_of_open_clip(model):
@@ -107,7 +107,7 @@ def test_loss_is_of_the_embeddings(model):
     losses, gradients = losses_and_gradients(model, batch)
     with torch.no_grad():
         images = model.embed_images(model.preprocess_image(batch))
-        texts = model.embed_captions([x["caption"] for x in batch])
+        texts = model.embed_tokens(torch.stack([x["tokens"] for x in batch]))
     expected = model.criterion(images, texts, torch.tensor(1 / 0.07), [0, 1, 2, 0, 1, 2])
     assert losses.keys() == {"loss_contrastive"}
     torch.testing.assert_close(losses["loss_contrastive"].detach(), expected)
@@ -149,6 +149,7 @@ def test_exported_weights_are_the_clip_of_a_san(model, tmp_path):
     model.export(path)
     options = ["MODEL.SAN.CLIP_MODEL_NAME", "clip_shapescenes", "INPUT.FORMAT", "RGB"]
     options += ["MODEL.SAN.CLIP_PRETRAINED_NAME", str(path), "MODEL.DEVICE", "cpu"]
+    options += ["MODEL.SIDE_ADAPTER.ATTN_BIAS.NUM_HEADS", 5]
     san = build_model(load_config("quick/san_tiny.yaml", options)).eval()
     assert san.clip_activation == model.clip_activation == "gelu"
     image = torch.randn(2, 3, 64, 64)

@@ -84,7 +84,7 @@ class CaptionMapper:
         return {
             "file_name": record["file_name"],
             "image": _to_tensor(image),
-            "tokens": self.tokenizer(record["captions"][choice])[0],
+            "tokens": self.tokenizer([record["captions"][choice]])[0],
             "content": record["content"],
         }
 

@@ -7,6 +7,7 @@ The figures of every run found there, a folder with inference/results.json, go t
 docs/results/shapescenes.json, beside those of earlier runs; the tables are made of that file.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -18,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from san.evaluation.report import markdown_table  # noqa: E402
 from san.files import write_json, write_text  # noqa: E402
 
+OUTPUT = ROOT / "output" / "shapescenes"
 FIGURES = ROOT / "docs" / "results" / "shapescenes.json"
 PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- tools/results_table.py: begin -->\n", "<!-- tools/results_table.py: end -->\n"
@@ -93,7 +95,13 @@ def tables(runs):
 
 def main():
     """The command."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "output" / "shapescenes"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=OUTPUT, help="of tools/train_tiny.py (%(default)s)"
+    )
+    folder = parser.parse_args().folder
+    if not folder.is_dir():
+        parser.error(f"{folder}: no such folder; tools/train_tiny.py makes it")
     runs = collect(folder)
     write_json(FIGURES, runs)
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)

@@ -76,3 +76,10 @@ def test_an_evaluation_of_something_else_is_no_run(table, tmp_path):
     path.write_text(json.dumps({"own_val": {"mIoU": 1}}))
     table.main()
     assert json.loads(table.FIGURES.read_text()) == {}
+
+
+def test_a_folder_that_is_not_there_is_named(table, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        table.main()
+    assert "output: no such folder; tools/train_tiny.py makes it" in capsys.readouterr().err
+    assert not table.FIGURES.exists()

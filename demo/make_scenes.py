@@ -1,4 +1,6 @@
-"""Draw the demo's scenes, their truth and its vocabularies: `python demo/make_scenes.py [FOLDER]`.
+"""Draw the demo's scenes, their truth and its vocabularies.
+
+    python demo/make_scenes.py [FOLDER]
 
 Scenes are of ShapeScenes' making but in none of its splits. The label maps hold class ids, the
 positions in `san.data.shapescenes.classes.CLASSES`.
@@ -9,7 +11,7 @@ positions in `san.data.shapescenes.classes.CLASSES`.
     renamed.yaml                   all classes under other names
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -63,4 +65,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
+    main(parser.parse_args().folder)

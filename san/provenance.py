@@ -16,7 +16,7 @@ import san
 from san.checkpoint import CONFIG_CONSTANTS
 
 # Modules whose versions can change a figure
-LIBRARIES = ("torch", "torchvision", "detectron2", "open_clip", "timm", "numpy", "PIL")
+LIBRARIES = ("torch", "torchvision", "detectron2", "open_clip", "numpy", "PIL")
 _ROOT = Path(san.__file__).resolve().parents[1]  # of the checkout, where there is one
 
 

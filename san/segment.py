@@ -14,6 +14,7 @@ NAME.comparison.jpg, and metrics in predictions.json:
     failed      list of {file, error}
 """
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -129,12 +130,27 @@ def _check_output(output, inputs, overwrite):
 
 def build_segmenter(args):
     """Segmenter of --weights, --config-file, --device and --opts."""
+    segmenter = _import_segmenter()
+    if args.weights is None and args.config_file is not None:
+        return segmenter.from_config(args.config_file, None, args.opts, args.device)
+    name = args.weights or "san_tiny"
+    return segmenter.from_pretrained(name, args.device, args.config_file, args.opts)
+
+
+def _import_segmenter():
+    """The class; where PyTorch comes with it, without a search for garbage among its modules.
+
+    There is none, and to look for it time and again takes a seventh of a start.
+    """
+    first = "torch" not in sys.modules
+    if first:
+        gc.disable()
     from san.predictor import Segmenter
 
-    if args.weights is None and args.config_file is not None:
-        return Segmenter.from_config(args.config_file, None, args.opts, args.device)
-    name = args.weights or "san_tiny"
-    return Segmenter.from_pretrained(name, args.device, args.config_file, args.opts)
+    if first:
+        gc.freeze()
+        gc.enable()
+    return Segmenter
 
 
 class Run:

@@ -10,20 +10,39 @@ def _run(code):
     return done.stdout.split()
 
 
-def test_a_start_needs_neither_compiler_nor_plots():
+def test_a_start_needs_neither_compiler_nor_timm_nor_plots():
     code = """
 import sys, san.segment, san.predictor
 from san.visualize.fonts import load_font
 load_font(12, "dining table")
-print('torch._dynamo' in sys.modules, 'matplotlib' in sys.modules)
+print(*(name in sys.modules for name in ('torch._dynamo', 'timm', 'matplotlib')))
 """
-    assert _run(code) == ["False", "False"]
+    assert _run(code) == ["False", "False", "False"]
+
+
+def test_towers_of_timm_are_there_when_they_are_wanted():
+    code = """
+import san.predictor, sys, torch, open_clip
+def make():
+    vision = {"timm_model_name": "vit_tiny_patch16_224", "image_size": 224}
+    text = {"width": 8, "heads": 1, "layers": 1}
+    return open_clip.CLIP(embed_dim=8, vision_cfg=vision, text_cfg=text)
+print('timm' in sys.modules)
+print(*(tuple(make().encode_image(torch.zeros(2, 3, 224, 224)).shape) == (2, 8) for _ in range(2)))
+from open_clip.timm_model import TimmModel
+print(isinstance(make().visual, TimmModel), issubclass(TimmModel, torch.nn.Module))
+"""
+    assert _run(code) == ["False", "True", "True", "True", "True"]
+
+
+def test_timm_that_was_imported_before_is_used():
+    code = "import timm, san.predictor, torch; from open_clip.timm_model import TimmModel as T\n"
+    assert _run(code + "print(issubclass(T, torch.nn.Module))") == ["True"]
 
 
 def test_the_compiler_is_there_when_it_is_wanted():
     code = """
 import san.predictor, torch, torchvision
-from timm.models import naflexvit
 boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
 pooled = torchvision.ops.roi_align(torch.arange(64.0).view(1, 1, 8, 8), boxes, 2)
 compiled = torch.compile(torchvision.ops.roi_align, backend="eager")

@@ -1,7 +1,7 @@
 """Counts that stand in a file, so that a change of what the software does is noticed.
 
 FLOPs, operator calls and bytes of tensors do not depend on the machine's mood. The file belongs to
-the versions of PyTorch and timm that constraints.txt names.
+the version of PyTorch that constraints.txt names.
 """
 
 import json

@@ -57,7 +57,7 @@ def _origin(header, environment):
         f"- Machine: {machine['gpu'] + ', ' if machine['gpu'] else ''}{where}, {machine['system']}",
         f"- Code: {code['san']}, revision {(code['revision'] or 'unknown')[:12]}"
         f"{' with changes' if code['dirty'] else ''}; "
-        f"torch {environment['libraries']['torch']}, timm {environment['libraries']['timm']}",
+        f"torch {environment['libraries']['torch']}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -12,7 +12,7 @@ from san.benchmark.summary import spread, stage_times, summarize
 
 ENVIRONMENT = {
     "code": {"san": "0.1.0", "revision": "abcdef0123456789", "dirty": True},
-    "libraries": {"torch": "2.14.1", "timm": "1.0.31"},
+    "libraries": {"torch": "2.14.1"},
     "machine": {"system": "Linux", "cpu": "CPU", "cores": 2, "threads": 2, "gpu": None},
     "load": [1.0, 1.0, 1.0],
 }

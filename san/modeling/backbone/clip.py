@@ -90,7 +90,9 @@ def clip_tokenizer(name):
         UserError: see :func:`build_clip`.
     """
     text_config = _model_config(name.replace("/", "-"))["text_cfg"]
-    return open_clip.SimpleTokenizer(context_length=text_config.get("context_length", 77))
+    tokenizer = copy.copy(open_clip.tokenizer._tokenizer)  # a new one takes 0.15 s
+    tokenizer.context_length = text_config.get("context_length", 77)
+    return tokenizer
 
 
 def clip_image_size(name):

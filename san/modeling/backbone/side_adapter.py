@@ -7,16 +7,13 @@ before every block.
 B batch, Q queries, S width, (h, w) grid of patches, T supervised levels.
 """
 
-from functools import partial
-
 import torch
-from timm.layers import Mlp
-from timm.models.vision_transformer import Block
 from torch import nn
 from torch.nn import functional as F
 
 from ..layers import LayerNorm2d, call
 from ..pos_embed import resize_pos_embed
+from .vit_block import Block
 
 
 class FeatureFusion(nn.Module):
@@ -34,20 +31,6 @@ class FeatureFusion(nn.Module):
         x = self.proj(self.norm(clip_map))  # (B, S, h', w')
         x = F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
         return patches + x.flatten(2).transpose(1, 2)
-
-
-class LeanMlp(Mlp):
-    """timm's MLP, without dropout, that keeps for the backward pass what goes into the GELU alone.
-
-    What comes out is computed again: at no matrix product, for a tenth of a step's memory.
-    """
-
-    def forward(self, x):
-        """x (..., S) -> (..., S)."""
-        return call(self._finish, self.fc1(x), recompute=True)
-
-    def _finish(self, x):
-        return self.fc2(self.act(x))
 
 
 class SideAdapterNetwork(nn.Module):
@@ -90,18 +73,7 @@ class SideAdapterNetwork(nn.Module):
         self.query_embed = nn.Parameter(torch.randn(1, num_queries, width) * 0.02)
         self.query_pos_embed = nn.Parameter(torch.randn(1, num_queries, width) * 0.02)
         drop_path = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
-        norm = partial(nn.LayerNorm, eps=1e-6)
-        self.blocks = nn.ModuleList(
-            Block(
-                width,
-                num_heads,
-                qkv_bias=True,
-                drop_path=rate,
-                norm_layer=norm,
-                mlp_layer=LeanMlp,
-            )
-            for rate in drop_path
-        )
+        self.blocks = nn.ModuleList(Block(width, num_heads, rate) for rate in drop_path)
         self.blocks.apply(_init_linear)
         self.blocks[self.supervised[-1] :].requires_grad_(False)  # run never, so trained never
         self.fusion = nn.ModuleDict({str(j): FeatureFusion(clip_width, width) for j in fusion_map})

@@ -1,9 +1,7 @@
 import pytest
 import torch
-from timm.layers import Mlp
 
-from san.modeling.backbone.side_adapter import FeatureFusion, LeanMlp, SideAdapterNetwork
-from tests.saved_tensors import saved_bytes
+from san.modeling.backbone.side_adapter import FeatureFusion, SideAdapterNetwork
 
 
 def make(**kwargs):
@@ -85,21 +83,3 @@ def test_stochastic_depth_acts_in_training_alone(rate):
     assert all(torch.equal(runs[0], x) for x in runs) == (rate == 0)
     side_adapter.eval()
     assert torch.equal(side_adapter(image, maps)[0], side_adapter(image, maps)[0])
-
-
-def test_the_lean_mlp_is_timms_without_keeping_the_output_of_the_gelu():
-    lean, plain = LeanMlp(6, 24), Mlp(6, 24)
-    plain.load_state_dict(lean.state_dict())
-    x = torch.randn(2, 5, 6, requires_grad=True)
-    assert torch.equal(lean(x), plain(x))
-    with torch.no_grad():
-        assert torch.equal(lean(x), plain(x))
-    for ours, theirs in zip(
-        torch.autograd.grad(lean(x).sin().sum(), [x, *lean.parameters()]),
-        torch.autograd.grad(plain(x).sin().sum(), [x, *plain.parameters()]),
-        strict=True,
-    ):
-        assert torch.equal(ours, theirs)
-    weights = 4 * plain.fc2.weight.numel()  # the plain one keeps a view of them
-    kept = 4 * x.numel() // 6 * 24  # the output of the GELU
-    assert saved_bytes(lean, x) == saved_bytes(plain, x) - weights - kept

@@ -55,16 +55,28 @@ def palette(count, taken=()):
         count: how many; beyond some thousands the colors repeat.
         taken: (N,3) sRGB colors already in use, 0..255.
     """
-    rgb, lab = _candidates()
-    nearest = np.full(len(rgb), np.inf)  # squared distance of each candidate to the chosen ones
+    chosen = _farthest_points(count, tuple(map(tuple, np.reshape(taken, (-1, 3)).tolist())))
+    return _candidates()[0][np.resize(chosen, count)] if count else np.zeros((0, 3), np.uint8)
+
+
+@functools.lru_cache(maxsize=16)
+def _farthest_points(count, taken):
+    """Indices of ``count`` candidates, or of all if there are fewer; the same words come again."""
+    _, lab = _candidates()
+    axes = np.ascontiguousarray(lab.T)  # (3, N)
+
+    def distance(color):  # squared, (N,)
+        return sum((axis - value) ** 2 for axis, value in zip(axes, color, strict=True))
+
+    nearest = np.full(len(lab), np.inf)  # of each candidate to the chosen ones
     for color in srgb_to_oklab(np.reshape(taken, (-1, 3))):
-        nearest = np.minimum(nearest, ((lab - color) ** 2).sum(axis=1))
+        nearest = np.minimum(nearest, distance(color))
     chosen = []
-    for _ in range(min(count, len(rgb))):
+    for _ in range(min(count, len(lab))):
         if np.isinf(nearest[0]):
-            index = int(((lab - srgb_to_oklab([_FIRST])) ** 2).sum(axis=1).argmin())
+            index = int(distance(srgb_to_oklab([_FIRST])[0]).argmin())
         else:
             index = int(nearest.argmax())
         chosen.append(index)
-        nearest = np.minimum(nearest, ((lab - lab[index]) ** 2).sum(axis=1))
-    return rgb[np.resize(chosen, count)] if count else np.zeros((0, 3), np.uint8)
+        nearest = np.minimum(nearest, distance(lab[index]))
+    return chosen

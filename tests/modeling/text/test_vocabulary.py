@@ -183,6 +183,9 @@ def test_palette_is_distinct_and_independent_of_its_length():
     assert distance[:20, :20].min() > 0.09  # about four times what can just be told apart
     assert distance.min() > 0.02
     assert len(palette(0)) == 0
+    before = colors.copy()
+    colors[:] = 0  # the caller's own, and not what the next call gives
+    assert (palette(400) == before).all()
 
 
 def test_palette_keeps_away_from_given_colors():

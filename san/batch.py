@@ -2,6 +2,7 @@
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -27,7 +28,14 @@ class Outcome(NamedTuple):
 
 
 def segment_files(
-    segmenter, inputs, vocabulary, output, background_threshold=None, truth=None, with_ids=False
+    segmenter,
+    inputs,
+    vocabulary,
+    output,
+    background_threshold=None,
+    truth=None,
+    with_ids=False,
+    go_on=lambda: True,
 ):
     """Segment images and write their overlays and labels below a folder.
 
@@ -39,6 +47,7 @@ def segment_files(
         background_threshold: as in `Segmenter`.
         with_ids: write the vocabulary's ids into the label files, not positions.
         truth: `san.truth.Truth`; results are compared with it, and a picture is drawn of both.
+        go_on: asked before each image; False ends the run behind those that are under way.
 
     Yields:
         Outcome of each image, in order, its files being written. A bad image has an error and does
@@ -67,30 +76,19 @@ def segment_files(
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         loaded = _run_ahead(pool, read, inputs)
-        yield from _run_ahead(pool, write, map(segment, loaded), finish=True)
+        segmented = map(segment, takewhile(lambda _: go_on(), loaded))
+        yield from _run_ahead(pool, write, segmented)
 
 
-def _run_ahead(pool, function, items, finish=False):
-    """Like ``map(function, items)``, with a few calls under way in ``pool``.
-
-    With ``finish``, calls under way when the user interrupts are yielded before the interrupt.
-    """
-    pending, interrupt = deque(), None
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > _AHEAD:
-                result = pending[0].result()
-                pending.popleft()
-                yield result
-    except KeyboardInterrupt as error:
-        if not finish:
-            raise
-        interrupt = error
+def _run_ahead(pool, function, items):
+    """Like ``map(function, items)``, with a few calls under way in ``pool``."""
+    pending = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > _AHEAD:
+            yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
-    if interrupt is not None:
-        raise interrupt
 
 
 def _attempt(function, *args):

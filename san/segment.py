@@ -14,8 +14,11 @@ NAME.comparison.jpg, and metrics in predictions.json:
     failed      list of {file, error}
 """
 
+import contextlib
 import gc
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -170,30 +173,35 @@ class Run:
 
         from san.batch import segment_files
 
-        outcomes = segment_files(
-            self.segmenter,
-            inputs,
-            self.vocabulary,
-            self.output,
-            self.background_threshold,
-            self.truth,
-            self.with_ids,
-        )
-        saved = time.monotonic()
-        status = _INTERRUPTED
+        saved, complete = time.monotonic(), False
         try:
-            for outcome in tqdm(outcomes, total=len(inputs), unit="image"):
-                self._note(outcome, tqdm.write)
-                if time.monotonic() - saved > _SAVE_EVERY:
-                    self._save(complete=False)
-                    saved = time.monotonic()
-            status = 1 if self.failed else 0
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            with _first_interrupt() as interrupted:
+                outcomes = segment_files(
+                    self.segmenter,
+                    inputs,
+                    self.vocabulary,
+                    self.output,
+                    self.background_threshold,
+                    self.truth,
+                    self.with_ids,
+                    go_on=lambda: not interrupted.is_set(),
+                )
+                for outcome in tqdm(outcomes, total=len(inputs), unit="image"):
+                    self._note(outcome, tqdm.write)
+                    if time.monotonic() - saved > _SAVE_EVERY:
+                        self._save(complete=False)
+                        saved = time.monotonic()
+            complete = len(self.images) + len(self.failed) == len(inputs)
+        except KeyboardInterrupt:  # the second one
+            pass
         finally:
-            self._save(complete=status != _INTERRUPTED)
+            self._save(complete)
+        if not complete:
+            print("interrupted", file=sys.stderr)
         self._report(len(inputs))
-        return status
+        if not complete:
+            return _INTERRUPTED
+        return 1 if self.failed else 0
 
     def _note(self, outcome, write):
         if outcome.error is None:
@@ -245,6 +253,30 @@ class Run:
             kind = "overlay" if self.truth is None else "comparison"
             print(f"Look at {self.output / self.images[0][kind]}")
         print(f"All results: {self.output / RESULTS}")
+
+
+@contextlib.contextmanager
+def _first_interrupt():
+    """Event that the first Ctrl-C sets, so that what is under way ends well; the second interrupts.
+
+    Where Ctrl-C is ignored or handled by others, as in a shell's background jobs, it stays so.
+    """
+    event = threading.Event()
+
+    def handle(signum, frame):
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield event
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def describe_vocabulary(vocabulary):

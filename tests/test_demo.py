@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 
 import san
 from san.cli import main
+from san.segment import _first_interrupt
 from tests.tiny import CONFIG, SMALL, build_segmenter, save_weights
 
 ROOT = Path(__file__).parents[1]
@@ -301,3 +302,22 @@ def test_scenes_and_vocabularies_are_made_by_their_script(tmp_path):
         with Image.open(one) as first, Image.open(two) as second:
             difference = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
         assert difference.mean() < 1  # libraries differ in rounding and JPEG
+
+
+def test_the_second_interrupt_does_not_wait():
+    with pytest.raises(KeyboardInterrupt), _first_interrupt() as interrupted:
+        assert not interrupted.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupts_that_are_ignored_stay_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _first_interrupt() as interrupted:
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupted.is_set()
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -104,6 +104,9 @@ def _add_clip_training_keys(cfg):
     # Sides in pixels, multiples of the patch, of which each training batch of CLIP draws a height
     # and a width; empty: CLIP's own size
     cfg.INPUT.CLIP_SIZES_TRAIN = []
+    # Smallest and largest side, as shares of CLIP's grid of positions, of the square in it where a
+    # training image of CLIP is put; empty: the whole grid
+    cfg.INPUT.CLIP_POSITION_WINDOW = []
     # AdamW's decay rates of the moments, and what is added to the root of the second one
     cfg.SOLVER.BETAS = [0.9, 0.999]
     cfg.SOLVER.EPS = 1e-8

@@ -6,7 +6,8 @@ too tall for the share of its area that is asked for gives the largest such crop
 
 Methods that use CLIP densely show it images of other sizes than its own, for which its position
 embedding is resized. A small CLIP bears that only if batches of several sizes have trained it, as
-in FlexiViT (arXiv 2212.08013), which varies the patches.
+in FlexiViT (arXiv 2212.08013), which varies the patches. Nor does it know a thing that is small in
+a large image from one close up alone: training moves and scales its positions (arXiv 2106.03143).
 
 S is the image size of CLIP; H, W the size of a training batch.
 """
@@ -37,7 +38,7 @@ class CaptionMapper:
     """
 
     @configurable
-    def __init__(self, *, tokenizer, sizes, crop_area, mirror, batch_size):
+    def __init__(self, *, tokenizer, sizes, crop_area, mirror, batch_size, position_window=()):
         """
         Args:
             tokenizer (callable): list[str] -> (n, context) int64 tensor.
@@ -45,14 +46,18 @@ class CaptionMapper:
             crop_area (tuple[float, float]): smallest and largest share of the image in a crop.
             mirror (bool): half of the images are mirrored.
             batch_size (int): images per iteration, all processes together.
+            position_window (tuple[float, float] | tuple[()]): smallest and largest side, as shares
+                of CLIP's grid of positions, of the square in it where an image is put; (): the
+                whole grid.
         """
         self.tokenizer, self.sizes = tokenizer, tuple(sizes)
         self.crop_area, self.batch_size = crop_area, batch_size
         self.mirror = T.RandomHorizontalFlip(0.5 if mirror else 0.0)
+        self.position_window = tuple(position_window)
 
     @classmethod
     def from_config(cls, cfg):
-        """Keys CLIP_SIZES_TRAIN, CLIP_CROP_AREA and RANDOM_FLIP of INPUT."""
+        """Keys CLIP_SIZES_TRAIN, CLIP_CROP_AREA, CLIP_POSITION_WINDOW, RANDOM_FLIP of INPUT."""
         _check_input_keys(cfg.INPUT)
         _check_sizes(cfg.INPUT.CLIP_SIZES_TRAIN, clip_patch_size(cfg.MODEL.SAN.CLIP_MODEL_NAME))
         return {
@@ -62,6 +67,7 @@ class CaptionMapper:
             "crop_area": tuple(cfg.INPUT.CLIP_CROP_AREA),
             "mirror": cfg.INPUT.RANDOM_FLIP == "horizontal",
             "batch_size": cfg.SOLVER.IMS_PER_BATCH,
+            "position_window": tuple(cfg.INPUT.CLIP_POSITION_WINDOW),
         }
 
     def __call__(self, record):
@@ -71,7 +77,8 @@ class CaptionMapper:
                 "position" in the training stream.
         Returns:
             dict: "image" (3, H, W) uint8 tensor, RGB, of the size of its batch; "tokens"
-                (context,) int64, of the caption; "content"; "file_name".
+                (context,) int64, of the caption; "content"; "file_name"; where it is drawn,
+                "position_window" (3,), top, left and side, see `window_pos_embed`.
         Raises:
             UserError: the image cannot be read, or has no caption.
         """
@@ -81,18 +88,28 @@ class CaptionMapper:
         size = _image_size_of(record["position"] // self.batch_size, self.sizes)
         image = self.mirror(self._crop(image, *size))
         choice = int(torch.randint(len(record["captions"]), ()))
-        return {
+        inputs = {
             "file_name": record["file_name"],
             "image": _to_tensor(image),
             "tokens": self.tokenizer([record["captions"][choice]])[0],
             "content": record["content"],
         }
+        if self.position_window:
+            inputs["position_window"] = self._draw_window()
+        return inputs
 
     def _crop(self, image, height, width):
         """A random crop, nearly of the shape of the batch, resized to it."""
         ratio = (3 / 4 * width / height, 4 / 3 * width / height)
         box = T.RandomResizedCrop.get_params(image, self.crop_area, ratio)  # top, left, its size
         return resized_crop(image, *box, (height, width), BICUBIC)
+
+    def _draw_window(self):
+        """(3,): a square's top, left and side; sides are drawn evenly on a logarithmic scale."""
+        smallest, largest = self.position_window
+        draws = torch.rand(3)
+        side = smallest * (largest / smallest) ** draws[2:]
+        return torch.cat([draws[:2] * (1 - side), side])
 
 
 class ClipTestMapper:
@@ -141,16 +158,26 @@ def _to_tensor(image):
 def _check_input_keys(config):
     check_format(config)
     area = list(config.CLIP_CROP_AREA)
-    if len(area) != 2 or not 0 < area[0] <= area[1] <= 1:
+    if not _is_range_of_shares(area):
         raise UserError(
             f"INPUT.CLIP_CROP_AREA is {area}; it is the smallest and the largest share of the "
             "image, above 0 and at most 1, e.g. [0.9, 1.0]"
+        )
+    window = list(config.CLIP_POSITION_WINDOW)
+    if window and not _is_range_of_shares(window):
+        raise UserError(
+            f"INPUT.CLIP_POSITION_WINDOW is {window}; it is the smallest and the largest side as "
+            "shares of CLIP's grid, above 0 and at most 1, e.g. [0.35, 1.0], or empty for all of it"
         )
     if config.RANDOM_FLIP not in ("horizontal", "none"):
         raise UserError(
             f"INPUT.RANDOM_FLIP is {config.RANDOM_FLIP!r}; CLIP's training can have 'horizontal' "
             "or 'none'"
         )
+
+
+def _is_range_of_shares(limits):
+    return len(limits) == 2 and 0 < limits[0] <= limits[1] <= 1
 
 
 def _check_sizes(sizes, patch):

@@ -75,6 +75,21 @@ def test_each_batch_has_a_size_of_its_own(cfg, record):
     assert red[0] > 250 and blue[-1] > 250
 
 
+def test_position_windows_lie_in_the_grid(cfg, record):
+    """Sides on a logarithmic scale: half of them are below the root of both limits' product."""
+    cfg.INPUT.CLIP_POSITION_WINDOW = [0.25, 1.0]
+    mapper = CaptionMapper(cfg)
+    windows = torch.stack([mapper(record)["position_window"] for _ in range(60)])
+    top, left, side = windows.unbind(1)
+    assert windows.shape == (60, 3) and windows.min() >= 0
+    assert side.min() >= 0.25 and side.median() == pytest.approx(0.5, abs=0.12)
+    for start in (top, left):
+        assert (start + side).max() <= 1 and start.std() > 0.1
+    assert not torch.equal(top, left)
+    cfg.INPUT.CLIP_POSITION_WINDOW = []
+    assert "position_window" not in CaptionMapper(cfg)(record)
+
+
 def test_mirror_images(cfg, record):
     cfg.INPUT.RANDOM_FLIP = "horizontal"
     mapper = CaptionMapper(cfg)
@@ -154,6 +169,7 @@ def test_image_without_captions_is_named(cfg, record):
     ("CLIP_SIZES_TRAIN", [64, 50], r"CLIP_SIZES_TRAIN is \[64, 50\].*CLIP's patch of"),
     ("CLIP_SIZES_TRAIN", [0], r"CLIP_SIZES_TRAIN is \[0\]"),
     ("CLIP_CROP_AREA", [0.9], r"INPUT\.CLIP_CROP_AREA is \[0\.9\]"),
+    ("CLIP_POSITION_WINDOW", [0.5, 1.5], r"CLIP_POSITION_WINDOW is \[0\.5, 1\.5\].*\[0\.35, "),
     ("RANDOM_FLIP", "vertical", r"INPUT\.RANDOM_FLIP is 'vertical'.*'horizontal' or 'none'"),
     ("FORMAT", "BGR", r"INPUT\.FORMAT is 'BGR'"),
 ])  # fmt: skip

@@ -14,7 +14,7 @@ from torch import nn
 from san.errors import UserError
 
 from ..layers import call
-from ..pos_embed import resize_pos_embed
+from ..pos_embed import resize_pos_embed, window_pos_embed
 from .clip_attention import (
     AttentionInputs,
     attend,
@@ -62,13 +62,22 @@ class ClipViT(nn.Module):
         """E, channels of the tokens."""
         return self.class_embedding.shape[0]
 
-    def embed(self, image):
-        """Normalized image (B, 3, H, W) -> tokens (B, 1 + h * w, E), grid (h, w)."""
+    def embed(self, image, windows=None):
+        """Normalized image (B, 3, H, W) -> tokens (B, 1 + h * w, E), grid (h, w).
+
+        Args:
+            windows (Tensor | None): (B, 3), where each image lies in the grid of positions, see
+                `window_pos_embed`; None: all of them take up all of it.
+        """
         x = self.conv1(image)  # (B, E, h, w); pixels that fill no patch are dropped
         grid = tuple(x.shape[-2:])
         x = x.flatten(2).transpose(1, 2)  # (B, h * w, E)
         cls_token = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)  # (B, 1, E)
-        pos_embed = resize_pos_embed(self.positional_embedding[None], self.native_grid, grid, 1)
+        pos_embed = self.positional_embedding[None]  # (1, 1 + h * w, E), native grid
+        if windows is None:
+            pos_embed = resize_pos_embed(pos_embed, self.native_grid, grid, 1)
+        else:
+            pos_embed = window_pos_embed(pos_embed, self.native_grid, grid, windows, 1)
         return self.ln_pre(torch.cat([cls_token, x], dim=1) + pos_embed), grid
 
     def forward(self, image, layers=()):
@@ -108,9 +117,9 @@ class ImageEncoder(ClipViT):
         self.ln_post = visual.ln_post
         self.proj = visual.proj  # (E, D)
 
-    def forward(self, image):
-        """Normalized image (B, 3, H, W) -> (B, D), not normalized."""
-        x, _ = self.embed(image)
+    def forward(self, image, windows=None):
+        """Normalized image (B, 3, H, W) -> (B, D), not normalized; windows: see ``embed``."""
+        x, _ = self.embed(image, windows)
         for block in self.blocks[:-1]:
             x = run_block(block, x)
         last = self.blocks[-1]

@@ -108,8 +108,9 @@ class CLIP(nn.Module):
         Args:
             batched_inputs (list[dict]): for each image
                 "image" (3, S, S) uint8 or float 0..255, RGB; in training any one size of a batch;
-                in training "tokens" (context,) int64, of its caption, and "content" (str or int):
-                images of equal content are described by each other's captions too;
+                in training "tokens" (context,) int64, of its caption, "content" (str or int):
+                images of equal content are described by each other's captions too, and, in all or
+                none, "position_window" (3,), see `window_pos_embed`;
                 else "output": "class_logits" (default), with "vocabulary" or "meta" and its
                 "dataset_name", or "embeddings", with "captions" (list[str], may be missing).
 
@@ -117,7 +118,8 @@ class CLIP(nn.Module):
             list[dict]: "class_logits" (C,), or "image_embed" (D,) and "caption_embeds" (n, D), of
             unit norm; all float32. In training dict[str, Tensor] with "loss_contrastive".
         """
-        image_embeds = self.embed_images(self.preprocess_image(batched_inputs))  # (B, D)
+        images = self.preprocess_image(batched_inputs)  # (B, 3, H, W)
+        image_embeds = self.embed_images(images, _position_windows(batched_inputs))  # (B, D)
         if self.training:
             tokens = torch.stack([x["tokens"] for x in batched_inputs])  # (B, context)
             text_embeds = self.embed_tokens(tokens.to(self.device))  # (B, D)
@@ -142,9 +144,14 @@ class CLIP(nn.Module):
         images = torch.stack([x["image"] for x in batched_inputs]).to(self.device)
         return (images - self.pixel_mean) / self.pixel_std
 
-    def embed_images(self, images):
-        """Normalized images (B, 3, H, W) -> (B, D) float32, unit norm."""
-        return self._embed(self.image_encoder, images)
+    def embed_images(self, images, windows=None):
+        """Normalized images (B, 3, H, W) -> (B, D) float32, unit norm.
+
+        Args:
+            windows (Tensor | None): (B, 3), where in the grid of positions, see `window_pos_embed`.
+        """
+        windows = None if windows is None else windows.to(self.device)
+        return self._embed(self.image_encoder, images, windows)
 
     def embed_captions(self, captions):
         """Captions, each cut at the context length -> (B, D) float32, unit norm."""
@@ -154,13 +161,14 @@ class CLIP(nn.Module):
         """Tokens (B, context) -> (B, D) float32, unit norm."""
         return self._embed(self.text_classifier.text_encoder, tokens)
 
-    def _embed(self, encode, x):
-        """``F.normalize(encode(x))``, chunk by chunk where the config asks for it."""
+    def _embed(self, encode, *inputs):
+        """``F.normalize(encode(*inputs))``, chunk by chunk where the config asks for it."""
+        inputs = [x for x in inputs if x is not None]
         if self.training and self.chunk_size:
-            parts = x.split(self.chunk_size)
-            embeds = torch.cat([call(encode, part, recompute=True) for part in parts])
+            parts = zip(*(x.split(self.chunk_size) for x in inputs), strict=True)
+            embeds = torch.cat([call(encode, *part, recompute=True) for part in parts])
         else:
-            embeds = encode(x)
+            embeds = encode(*inputs)
         return F.normalize(embeds.float(), dim=-1)
 
     def _infer(self, batched_inputs, image_embeds):
@@ -209,3 +217,9 @@ class CLIP(nn.Module):
             path (str): of a .safetensors or .pth file; the activation stands in its metadata.
         """
         save_weights(path, self.clip.state_dict(), {"clip_activation": self.clip_activation})
+
+
+def _position_windows(batched_inputs):
+    """(B, 3) of a batch, or None where its images take up the whole grid."""
+    windows = [x["position_window"] for x in batched_inputs if "position_window" in x]
+    return torch.stack(windows) if windows else None

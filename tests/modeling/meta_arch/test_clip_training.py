@@ -123,11 +123,30 @@ def test_mixed_precision(model):
     torch.testing.assert_close(mixed, losses, atol=0.05, rtol=0)
 
 
+def windowed(count):
+    """Captioned inputs that lie in windows of their own, the first one in the whole grid."""
+    starts = torch.linspace(0, 0.4, count)
+    windows = torch.stack([starts, starts / 2, 1 - starts], dim=1)
+    return [{**x, "position_window": windows[i]} for i, x in enumerate(captioned(count))]
+
+
+def test_images_lie_in_their_windows(model):
+    with torch.no_grad():
+        images = model.preprocess_image(windowed(3))
+        windows = torch.stack([x["position_window"] for x in windowed(3)])
+        ours, plain = model.embed_images(images, windows), model.embed_images(images)
+    torch.testing.assert_close(ours[0], plain[0])
+    assert (ours[1:] - plain[1:]).abs().amax(1).min() > 1e-4
+    losses, _ = losses_and_gradients(model, windowed(3))
+    without, _ = losses_and_gradients(model, captioned(3))
+    assert losses["loss_contrastive"] != without["loss_contrastive"]
+
+
 @pytest.mark.parametrize("chunk_size", [1, 4])
 def test_chunks_give_the_same_gradients(model, chunk_size, monkeypatch):
-    losses, gradients = losses_and_gradients(model, captioned(6))
+    losses, gradients = losses_and_gradients(model, windowed(6))
     monkeypatch.setattr(model, "chunk_size", chunk_size)
-    chunked_losses, chunked = losses_and_gradients(model, captioned(6))
+    chunked_losses, chunked = losses_and_gradients(model, windowed(6))
     torch.testing.assert_close(chunked_losses, losses)
     for name, gradient in gradients.items():
         torch.testing.assert_close(chunked[name], gradient, atol=1e-6, rtol=1e-4, msg=name)

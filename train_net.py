@@ -7,13 +7,15 @@
 ``--num-gpus N MODEL.DEVICE cpu`` runs N processes on the CPU; torchrun works as well.
 """
 
-# ruff: noqa: E402 (a filter comes before the imports that it is for)
+# ruff: noqa: E402 (settings come before the imports that they are for)
 
 import sys
 import warnings
 
 import san  # noqa: F401 (says what to run where Detectron2 is missing)
+from san.threads import wait_asleep
 
+wait_asleep()
 # fvcore, which Detectron2 imports, scripts its losses; nothing that a user could act on
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 # and open_clip gathers embeddings over processes by a function with a newer name

@@ -12,6 +12,7 @@ import warnings
 
 import san
 from san.allocator import keep_freed_memory
+from san.threads import wait_asleep
 
 # name: (module with add_arguments(parser) and main(args), what it does)
 COMMANDS = {
@@ -30,6 +31,7 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     _silence_libraries()
     keep_freed_memory()
+    wait_asleep()
     args = _build_parser(argv).parse_args(argv)
     return importlib.import_module(COMMANDS[args.command][0]).main(args)
 

@@ -1,7 +1,7 @@
 """Read images of any kind as RGB, and write label files."""
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from san.errors import UserError
 from san.files import atomic_path
@@ -61,7 +61,8 @@ def _check_array(array):
 def _to_rgb(image):
     """PIL image of any mode -> (H,W,3) uint8 RGB."""
     is_16_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would be copied
+        image = ImageOps.exif_transpose(image)
     if is_16_bit:
         image = Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
     elif image.mode in ("I", "F"):
@@ -69,7 +70,7 @@ def _to_rgb(image):
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _stretch(values):

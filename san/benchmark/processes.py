@@ -17,6 +17,7 @@ from typing import NamedTuple
 import san
 from san.errors import UserError
 from san.files import write_json
+from san.threads import BRIEF, SPIN_COUNT, wait_asleep
 
 from .settings import ALLOCATORS
 
@@ -77,8 +78,13 @@ def _wait(process):
 
 
 def environment_of(job, setting):
-    """Environment variables of a process that is measured: allocator and threads."""
+    """Environment variables of a process that is measured: allocator and threads.
+
+    A baseline waits as it does by itself, so what this command set for its own processes goes.
+    """
     environment = {key: value for key, value in os.environ.items() if key != _TUNABLES}
+    if environment.get(SPIN_COUNT) == BRIEF:
+        del environment[SPIN_COUNT]
     if ALLOCATORS[setting.allocator]:
         environment[_TUNABLES] = ALLOCATORS[setting.allocator]
     if job.threads:
@@ -90,6 +96,7 @@ def _our_environment(job, setting):
     """The same, for processes that import this package."""
     environment = environment_of(job, setting)
     paths = [str(_ROOT), environment.get("PYTHONPATH")]
+    wait_asleep(environment)
     return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

@@ -14,7 +14,8 @@ import torch
 from .tiles import cut, interpolation_weights, resize_rows, tiles
 
 NONE = -1  # label of "none of these"
-_TILE = {"cpu": 96, "cuda": 1024}  # side of a tile in pixels: fits the cache, or fills the device
+_TILE = {"cpu": 128, "cuda": 1024}  # largest side of a tile in pixels
+_TILE_VALUES = {"cpu": 1 << 20}  # of all masks in a tile: what the cache holds
 _FEW = {"cpu": 4, "cuda": 128}  # classes that are scored at all pixels: to choose takes longer
 _STEP = 8  # in pixels, from one sample point of a tile to the next
 _AT_ONCE = 64  # classes, of many
@@ -176,7 +177,15 @@ def _best_class(probs, favorites, masks):
 
 def _tiles(mask_logits, resize):
     """Yield (rows, columns, masks): slices of the output, and probabilities (Q, rows, columns)."""
-    side = _TILE.get(mask_logits.device.type, 512)
+    side = _tile_side(len(mask_logits), mask_logits.device.type)
     bands = resize.bands(mask_logits.shape[-2:], side, mask_logits.device)
     for rows, columns, values in tiles(mask_logits, *bands):
         yield rows, columns, values.sigmoid_()
+
+
+def _tile_side(num_queries, device):
+    """Pixels, a multiple of 32 where the number of masks decides."""
+    largest = _TILE.get(device, 512)
+    if device not in _TILE_VALUES:
+        return largest
+    return min(largest, max(32, int((_TILE_VALUES[device] / num_queries) ** 0.5) // 32 * 32))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from san import threads
 from san.benchmark.processes import (
     Finished,
     ProcessError,
@@ -48,6 +49,15 @@ def test_allocator_and_threads(monkeypatch):
     assert environment_of(JOB, SETTING)["OMP_NUM_THREADS"] == "1"
     (tuned,) = expand(["inference"], allocator=["tuned"])
     assert environment_of(JOB, tuned)["GLIBC_TUNABLES"] == ALLOCATORS["tuned"]
+
+
+def test_a_baseline_waits_as_it_would_by_itself(monkeypatch, tmp_path):
+    """What the command has set for its own processes is not passed on; what a user has set is."""
+    code = "import os; print('{\"total\": ' + os.environ.get('GOMP_SPINCOUNT', '7') + '}')"
+    for value, expected in {threads.BRIEF: 7, "50": 50}.items():
+        monkeypatch.setenv("GOMP_SPINCOUNT", value)
+        result = run_baseline(python(code), JOB, SETTING, tmp_path)
+        assert result["samples"] == [{"total": expected}]
 
 
 def test_baseline_gets_the_setting_and_prints_times(tmp_path):

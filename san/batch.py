@@ -134,19 +134,22 @@ def describe_classes(label_map, scores, vocabulary):
     Each has "name", "index" (position in the vocabulary), "id", "area" in pixels, "share" of the
     image, 0..1, "score" (mean over its pixels) and "segmentation", its mask as COCO RLE.
     """
-    labels, areas = np.unique(label_map[label_map >= 0], return_counts=True)
+    count = len(vocabulary.names) + 1  # "none" is first
+    flat = label_map.ravel() + 1
+    areas = np.bincount(flat, minlength=count)[1:]
+    sums = np.bincount(flat, scores.ravel(), minlength=count)[1:]
+    columns = np.asfortranarray(label_map)  # as COCO's runs go
     classes = []
-    for i in np.argsort(-areas, kind="stable"):
-        index, mask = int(labels[i]), label_map == labels[i]
-        rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    for index in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)].tolist():
+        rle = coco_mask.encode((columns == index).view(np.uint8))
         classes.append(
             {
                 "name": vocabulary.names[index],
                 "index": index,
                 "id": vocabulary.ids[index],
-                "area": int(areas[i]),
-                "share": round(areas[i] / label_map.size, 6),
-                "score": round(float(scores[mask].mean()), 6),
+                "area": int(areas[index]),
+                "share": round(areas[index] / label_map.size, 6),
+                "score": round(sums[index] / areas[index], 6),
                 "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode()},
             }
         )

@@ -1,14 +1,14 @@
 """Threads that wait asleep: PyTorch on a CPU whose cores have other work too.
 
-Each operation of PyTorch ends when its last thread has. Those that wait turn in a loop for about a
-millisecond first, by libgomp's default, and keep the core that the last one needs: beside other
-programs an image takes 17 to 26 times as long (docs/performance.md).
+Each operation of PyTorch ends when its last thread has. By libgomp's default those that wait turn in
+a loop first, 300,000 times, and keep the core that the last one may need: beside other programs an
+image took 17 to 26 times as long (docs/performance.md).
 """
 
 import os
 
 SPIN_COUNT = "GOMP_SPINCOUNT"  # turns of the loop, of libgomp alone
-BRIEF = "1000"  # some microseconds
+BRIEF = "1000"
 
 
 def wait_asleep(environment=os.environ):

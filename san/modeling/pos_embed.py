@@ -1,7 +1,6 @@
 """Two-dimensional position embeddings at another grid size, or in a part of the grid."""
 
 import torch
-from torch import cat
 from torch.nn import functional as F
 
 
@@ -22,14 +21,14 @@ def resize_pos_embed(pos_embed, old_grid, new_grid, num_prefix_tokens=0, mode="b
     prefix, grid = pos_embed[:, :num_prefix_tokens], pos_embed[:, num_prefix_tokens:]
     grid = grid.unflatten(1, tuple(old_grid)).permute(0, 3, 1, 2)  # (1, C, h, w)
     grid = F.interpolate(grid, size=tuple(new_grid), mode=mode, align_corners=False)
-    return cat([prefix, grid.flatten(2).transpose(1, 2)], dim=1)  # (1, P + h' * w', C)
+    return torch.cat([prefix, grid.flatten(2).transpose(1, 2)], dim=1)  # (1, P + h' * w', C)
 
 
 def window_pos_embed(pos_embed, old_grid, new_grid, windows, num_prefix_tokens=0):
     """Position embeddings of images that each lie in a square window of the learned grid.
 
-    Positions that are shifted and scaled at random in training (CAPE, arXiv 2106.03143, Sec. 3.1;
-    for a learned grid, by resampling it) make a model bear things at any place and of any size.
+    Positions that are shifted and scaled at random in training (CAPE, arXiv 2106.03143; for a
+    learned grid, by resampling it) make a model bear things at any place and of any size.
 
     Args:
         pos_embed (Tensor): (1, num_prefix_tokens + h * w, C), rows of the grid one after another.
@@ -53,4 +52,4 @@ def window_pos_embed(pos_embed, old_grid, new_grid, windows, num_prefix_tokens=0
         grid.expand(len(at), -1, -1, -1), at.to(grid.dtype),
         mode="bicubic", padding_mode="border", align_corners=False,
     )  # (B, C, h', w')  # fmt: skip
-    return cat([prefix.expand(len(at), -1, -1), grid.flatten(2).transpose(1, 2)], dim=1)
+    return torch.cat([prefix.expand(len(at), -1, -1), grid.flatten(2).transpose(1, 2)], dim=1)

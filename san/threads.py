@@ -1,8 +1,8 @@
 """Threads that wait asleep: PyTorch on a CPU whose cores have other work too.
 
-Each operation of PyTorch ends when its last thread has. By libgomp's default those that wait turn in
-a loop first, 300,000 times, and keep the core that the last one may need: beside other programs an
-image took 17 to 26 times as long (docs/performance.md).
+Each operation of PyTorch ends when its last thread has. By libgomp's default those that wait turn
+in a loop first, 300,000 times, and keep the core that the last one may need: beside other programs
+an image took 17 to 26 times as long (docs/performance.md).
 """
 
 import os

@@ -38,7 +38,7 @@ class CaptionMapper:
     """
 
     @configurable
-    def __init__(self, *, tokenizer, sizes, crop_area, mirror, batch_size, position_window=()):
+    def __init__(self, *, tokenizer, sizes, crop_area, mirror, batch_size, position_window):
         """
         Args:
             tokenizer (callable): list[str] -> (n, context) int64 tensor.

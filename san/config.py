@@ -35,6 +35,8 @@ def add_san_config(cfg):
     # Vocabulary file with the words of the labels, in place of those of the protocol or the data
     # sets; "": none
     cfg.TEST.VOCABULARY = ""
+    # What the network computes in after training: "float32", "bfloat16" or "float16"
+    cfg.TEST.DTYPE = "float32"
     # Attention is always the fused one of PyTorch; kept because published files may set it
     cfg.MODEL.FLASH = False
     cfg.WANDB = CN()

@@ -47,6 +47,8 @@ from san.hooks import (
     stop_on_broken_loss,
 )
 from san.modeling.meta_arch import CLIP
+from san.modeling.meta_arch.open_vocab import OpenVocabSegmentor
+from san.modeling.precision import compute_in
 from san.solver import build_lr_scheduler, build_optimizer, keep_hyperparameters
 
 logger = logging.getLogger(__name__)
@@ -259,6 +261,8 @@ class Trainer(DefaultTrainer):
         weights = (checkpointer.get_checkpoint_file() if resume else "") or cfg.MODEL.WEIGHTS
         checkpointer.load(weights, checkpointables=[])
         weights = weights or name_of_weights(cfg, model)
+        if isinstance(model, OpenVocabSegmentor):
+            compute_in(model, cfg.TEST.DTYPE)
         results = cls.test(cfg, model, weights)
         if cfg.TEST.AUG.ENABLED:
             results.update(cls.test_with_tta(cfg, model, weights))

@@ -14,6 +14,7 @@ from san.config import load_config
 from san.errors import UserError
 from san.files import atomic_path
 from san.image_io import read_image, write_labels
+from san.modeling.precision import compute_in
 from san.modeling.text.vocabulary import Vocabulary, check_background_threshold, check_ids
 from san.visualize import draw_comparison, draw_overlay
 from san.weights import MODELS
@@ -172,6 +173,7 @@ class Segmenter:
             model = build_model(cfg)
         if cfg.MODEL.WEIGHTS:
             load_weights(model, cfg.MODEL.WEIGHTS)
+        compute_in(model, cfg.TEST.DTYPE)
         source = {"config": str(config_file), "weights": name_of_weights(cfg, model) or None}
         return cls(model, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, source)
 

@@ -114,7 +114,11 @@ def build_optimizer(cfg, model):
     logging.getLogger(__name__).info("Optimizer:\n%s", optimizer_table(rules))
     groups = _groups(rules)
     if solver.OPTIMIZER == "ADAMW":
-        optimizer = AdamW(groups, solver.BASE_LR, betas=tuple(solver.BETAS), eps=solver.EPS)
+        # On a GPU PyTorch updates many tensors at once by itself, and a fused step would unscale
+        # the gradients after they were clipped
+        fused = all(rule.parameter.device.type == "cpu" for rule in rules)
+        betas = tuple(solver.BETAS)
+        optimizer = AdamW(groups, solver.BASE_LR, betas=betas, eps=solver.EPS, fused=fused)
     elif solver.OPTIMIZER == "SGD":
         optimizer = SGD(groups, solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV)
     else:
@@ -155,10 +159,9 @@ def clip_full_model(optimizer, max_norm, norm_type=2.0):
     """Let every step first scale all gradients so that their joint norm is at most ``max_norm``.
 
     Right under ``torch.amp.GradScaler`` too, which has unscaled the gradients by then, unless the
-    optimizer unscales them itself inside its step (the fused ones). A step raises
-    FloatingPointError, and changes no weight, if that norm is NaN or infinite.
+    optimizer unscales them itself inside its step (the fused ones, here of CPUs alone). A step
+    raises FloatingPointError, and changes no weight, if that norm is NaN or infinite.
     """
-    assert not getattr(optimizer, "_step_supports_amp_scaling", False), "fused optimizer"
 
     def clip(optimizer, args, kwargs):
         parameters = itertools.chain.from_iterable(g["params"] for g in optimizer.param_groups)

@@ -8,7 +8,7 @@ an image took 17 to 26 times as long (docs/performance.md).
 import os
 
 SPIN_COUNT = "GOMP_SPINCOUNT"  # turns of the loop, of libgomp alone
-BRIEF = "1000"
+BRIEF = "10000"
 
 
 def wait_asleep(environment=os.environ):

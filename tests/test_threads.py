@@ -32,12 +32,12 @@ TRAIN = [str(ROOT / "train_net.py"), "--help"]
 
 
 def test_commands_wait_asleep(tmp_path):
-    assert spin_count(tmp_path, *TRAIN) == "1000"
-    assert spin_count(tmp_path, "-c", SEGMENT, str(tmp_path / "out")) == "1000"
+    assert spin_count(tmp_path, *TRAIN) == "10000"
+    assert spin_count(tmp_path, "-c", SEGMENT, str(tmp_path / "out")) == "10000"
 
 
 def test_a_program_that_uses_the_package_decides_itself(tmp_path):
-    assert spin_count(tmp_path, "-c", "import san.predictor") != "1000"
+    assert spin_count(tmp_path, "-c", "import san.predictor") != "10000"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from detectron2.data.transforms import ResizeTransform
 
 from san.image_io import read_image, write_labels
+from san.modeling.precision import compute_in
 from san.modeling.text.text_cache import SWITCH
 from san.modeling.text.vocabulary import Vocabulary
 from san.predictor import Segmentation
@@ -31,6 +32,7 @@ class Inference:
 
     def __init__(self, model, setting, words, folder):
         self.model, self.setting, self.folder = model.eval(), setting, folder
+        compute_in(model, setting.dtype)
         self.vocabulary = Vocabulary.from_words([(word,) for word in words])
         self.output = "label_map" if setting.measure == "inference" else "sem_seg"
         self.image = self.read()
@@ -47,8 +49,7 @@ class Inference:
         height, width = self.setting.source_size
         inputs = {"image": self.image, "height": height, "width": width, "output": self.output}
         inputs["vocabulary"] = self.vocabulary
-        with precision(self.setting):
-            return self.model([dict(inputs) for _ in range(self.setting.batch_size)])
+        return self.model([dict(inputs) for _ in range(self.setting.batch_size)])
 
     def around(self, clock, output):
         """What comes before and after the model, of one image, on the clock."""
@@ -112,7 +113,7 @@ class Text:
 
 
 def precision(setting):
-    """Context in which a model computes in the setting's dtype."""
+    """Context in which a model is trained in the setting's dtype."""
     dtype = getattr(torch, setting.dtype)
     if dtype == torch.float32:
         return contextlib.nullcontext()

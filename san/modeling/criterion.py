@@ -167,7 +167,10 @@ class SetCriterion(nn.Module):
         num_pairs = [min(count, num_queries) for count in targets.counts]
         points = self._choose_points(predicted, num_levels, num_pairs, targets.generators)
         logits = _sample(predicted, points)[:, 0]  # (K, P)
-        masks = _sample(targets.masks[targets.starts[image] + place], points)[:, 0]
+        target = targets.starts[image] + place  # (K,), each once in a level
+        by_target = points.new_zeros(num_levels, len(targets.masks), *points.shape[1:])
+        by_target[level, target] = points
+        masks = _sample_levels(targets.masks, by_target)[level, target]  # (K, P)
         valid = torch.ones_like(masks)
         if targets.valid is not None:
             valid = _is_valid(_sample(targets.valid[image], points)[:, 0])
@@ -192,7 +195,7 @@ class SetCriterion(nn.Module):
                 rest.append(self.uniform(image, level, "rest", shapes[1], generator))
         drawn = torch.cat(drawn)  # (K, drawn, 2)
         certainty = _sample(predicted, drawn)[:, 0].abs()  # (K, drawn)
-        kept = certainty.topk(self.num_uncertain, dim=1, largest=False).indices
+        kept = certainty.topk(self.num_uncertain, dim=1, largest=False, sorted=False).indices
         kept = drawn.gather(1, kept[..., None].expand(-1, -1, 2))
         return torch.cat([kept, torch.cat(rest)], dim=1)
 

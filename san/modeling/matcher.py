@@ -26,18 +26,21 @@ def matching_costs(class_logits, mask_points, classes, target_points, weights, v
     Returns:
         Tensor: (..., Q, N).
     """
-    valid = torch.ones_like(mask_points[..., 0, :]) if valid is None else valid
-    num_valid = valid.sum(-1)[..., None, None]
-    valid = valid.unsqueeze(-2)  # (..., 1, P)
+    num_valid = mask_points.shape[-1]
+    if valid is not None:
+        num_valid = valid.sum(-1)[..., None, None].clamp_min(1)
+        valid = valid.unsqueeze(-2)  # (..., 1, P)
+        target_points = target_points * valid
     probs = class_logits.softmax(dim=-1)
     index = classes.unsqueeze(-2).expand(*probs.shape[:-1], -1)  # (..., Q, N)
     class_cost = -probs.gather(-1, index)
-    targets = (target_points * valid).mT  # (..., P, N)
+    targets = target_points.mT  # (..., P, N)
     # sum of t * softplus(-x) + (1 - t) * softplus(x) over points; softplus(-x) = softplus(x) - x
-    mask_cost = (F.softplus(mask_points) * valid).sum(-1, keepdim=True) - mask_points @ targets
-    mask_cost = mask_cost / num_valid.clamp_min(1)
-    probs = mask_points.sigmoid() * valid
-    overlap = 2 * probs @ targets
+    negative, probs = F.softplus(mask_points), mask_points.sigmoid()  # (..., Q, P)
+    if valid is not None:
+        negative, probs = negative * valid, probs * valid
+    mask_cost = (negative.sum(-1, keepdim=True) - mask_points @ targets) / num_valid
+    overlap = 2 * (probs @ targets)
     areas = probs.sum(-1, keepdim=True) + targets.sum(-2, keepdim=True)
     dice_cost = 1 - (overlap + 1) / (areas + 1)
     return (

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
+from ..layers import split_heads
+
 
 def project(attn, x, parts="qkv"):
     """Queries, keys and values of ``x``, split into heads.
@@ -30,8 +32,7 @@ def project(attn, x, parts="qkv"):
     first = "qkv".index(parts) * width
     rows = slice(first, first + len(parts) * width)
     y = F.linear(x, attn.in_proj_weight[rows], attn.in_proj_bias[rows])  # (B, N, len(parts) * E)
-    y = y.unflatten(-1, (len(parts), attn.num_heads, -1))  # (B, N, parts, n, d)
-    return y.permute(2, 0, 3, 1, 4).unbind(0)
+    return split_heads(y, len(parts), attn.num_heads)
 
 
 def attend(attn, q, k, v, bias=None, is_causal=False):

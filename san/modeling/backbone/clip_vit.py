@@ -30,7 +30,7 @@ class ClipFeatures(NamedTuple):
     """What the shallow part of CLIP hands on."""
 
     tokens: torch.Tensor  # (B, 1 + h * w, E): [CLS], then patches, after the last block
-    maps: dict  # {number of blocks passed: (B, E, h, w)}
+    maps: dict  # {number of blocks passed: (B, h, w, E)}
     grid_size: tuple  # (h, w)
 
 
@@ -96,7 +96,7 @@ class ClipViT(nn.Module):
             if i > 0:
                 x = call(run_block, self.blocks[i - 1], x, recompute=self.recompute)
             if i in layers:
-                maps[i] = x[:, 1:].transpose(1, 2).unflatten(2, grid)  # (B, E, h, w)
+                maps[i] = x[:, 1:].unflatten(1, grid)  # (B, h, w, E)
         return ClipFeatures(x, maps, grid)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..layers import LayerNorm2d, call
+from ..layers import DecayedLayerNorm, affine, call
 from ..pos_embed import resize_pos_embed
 from .vit_block import Block
 
@@ -21,14 +21,14 @@ class FeatureFusion(nn.Module):
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
-        self.norm = LayerNorm2d(in_channels)
+        self.norm = DecayedLayerNorm(in_channels)
         self.proj = nn.Conv2d(in_channels, out_channels, kernel_size=1)
         nn.init.kaiming_uniform_(self.proj.weight, a=1)  # Xavier over fan in alone, as Caffe2's
         nn.init.zeros_(self.proj.bias)
 
     def forward(self, patches, clip_map, grid):
-        """patches (B, h * w, S), clip_map (B, E, h', w') -> (B, h * w, S)."""
-        x = self.proj(self.norm(clip_map))  # (B, S, h', w')
+        """patches (B, h * w, S), clip_map (B, h', w', E) -> (B, h * w, S)."""
+        x = affine(self.proj, self.norm(clip_map)).permute(0, 3, 1, 2)  # (B, S, h', w')
         x = F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
         return patches + x.flatten(2).transpose(1, 2)
 
@@ -83,10 +83,10 @@ class SideAdapterNetwork(nn.Module):
 
         Args:
             image (Tensor): (B, 3, H, W), normalized.
-            clip_maps (dict[int, Tensor]): {CLIP block: (B, E, h', w')}.
+            clip_maps (dict[int, Tensor]): {CLIP block: (B, h', w', E)}.
 
         Returns:
-            queries (T, B, Q, S), pixels (T, B, S, h, w): after each supervised block. In evaluation
+            queries (T, B, Q, S), pixels (T, B, h, w, S): after each supervised block. In evaluation
             T is 1, the last one alone.
         """
         patches = self.patch_embed(image)  # (B, S, h, w)
@@ -105,7 +105,7 @@ class SideAdapterNetwork(nn.Module):
             x = self._fuse(i, x, clip_maps, grid)
             if i in levels:
                 queries.append(x[:, : self.num_queries])
-                pixels.append(x[:, self.num_queries :].transpose(1, 2).unflatten(2, grid))
+                pixels.append(x[:, self.num_queries :].unflatten(1, grid))
         return torch.stack(queries), torch.stack(pixels)
 
     def _fuse(self, i, x, clip_maps, grid):

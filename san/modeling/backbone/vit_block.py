@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
 
-from ..layers import call
+from ..layers import call, split_heads
 
 _LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
@@ -49,8 +49,7 @@ class Attention(nn.Module):
 
     def forward(self, x):
         """x (B, N, S) -> (B, N, S)."""
-        heads = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, h, d)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
+        query, key, value = split_heads(self.qkv(x), 3, self.num_heads)  # each (B, h, N, d)
         x = F.scaled_dot_product_attention(query, key, value)
         return self.proj(x.transpose(1, 2).flatten(2))
 

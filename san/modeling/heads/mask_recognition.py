@@ -58,7 +58,7 @@ class MaskRecognition(nn.Module):
         Args:
             tokens (Tensor): (B, 1 + L, E), CLIP's tokens before the deep blocks, [CLS] first.
             grid_size (tuple[int, int]): (h, w).
-            attn_bias (Tensor): (T, B, l, n, Q, h', w'), at the grid of the side adapter; l is 1 or
+            attn_bias (Tensor): (T, B, h', w', l, n, Q), at the grid of the side adapter; l is 1 or
                 the number of blocks, n is 1 or the number of heads.
 
         Returns:
@@ -86,9 +86,9 @@ class MaskRecognition(nn.Module):
 
     def _bias_of_blocks(self, attn_bias, grid_size):
         """Biases at CLIP's grid, with what makes an [SLS] token see itself alone in front."""
-        maps = attn_bias.flatten(0, 1)  # (T * B, l, n, Q, h', w')
-        pooled = POOLS[self.pool](maps.flatten(1, 3), tuple(grid_size))  # (T * B, l * n * Q, h, w)
-        pooled = pooled.flatten(2).unflatten(1, maps.shape[1:4])  # (T * B, l, n, Q, L)
+        maps = attn_bias.flatten(0, 1).flatten(3).permute(0, 3, 1, 2)  # (T * B, l * n * Q, h', w')
+        pooled = POOLS[self.pool](maps, tuple(grid_size)).flatten(2)  # (T * B, l * n * Q, L)
+        pooled = pooled.unflatten(1, attn_bias.shape[4:])  # (T * B, l, n, Q, L)
         num_queries = pooled.shape[3]
         itself = pooled.new_full((num_queries, num_queries), float("-inf")).fill_diagonal_(0)
         itself = itself.expand(*pooled.shape[:3], -1, -1)  # (T * B, l, n, Q, Q)

@@ -111,10 +111,6 @@ class DenseCLIP(OpenVocabSegmentor):
         labels, scores = label_map(*arguments, self.background_threshold_of(inputs))
         return {"label_map": labels, "scores": scores}
 
-    def full_precision(self):
-        """Context in which autocast is off: a cosine is multiplied by up to 100."""
-        return torch.autocast(self.device.type, enabled=False)
-
     def windows(self, image, inference):
         """The sliding window over an image (3, H, W)."""
         return SlidingWindow(

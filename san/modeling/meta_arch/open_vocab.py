@@ -34,6 +34,11 @@ class OpenVocabSegmentor(nn.Module):
         """Where the model is."""
         return self.pixel_mean.device
 
+    def full_precision(self):
+        """Context in which autocast is off: for cosines, which are multiplied by up to 100, and
+        for what is done at every pixel of the output."""
+        return torch.autocast(self.device.type, enabled=False)
+
     def preprocess_image(self, batched_inputs):
         """Normalize, then pad with zeros to the right and below.
 

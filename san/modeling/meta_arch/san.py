@@ -110,7 +110,8 @@ class SAN(OpenVocabSegmentor):
         results = []
         for i, inputs in enumerate(batched_inputs):
             class_logits = self.classify(mask_embeds[-1, i], text[i])
-            results.append(self._infer(inputs, images, i, mask_logits[-1, i], class_logits))
+            with self.full_precision():
+                results.append(self._infer(inputs, images, i, mask_logits[-1, i], class_logits))
         return results
 
     def propose(self, image):
@@ -133,7 +134,7 @@ class SAN(OpenVocabSegmentor):
 
     def classify(self, mask_embeds, text):
         """mask_embeds (..., Q, D), TextEmbeddings -> class_logits (..., Q, C + 1), float32."""
-        with torch.autocast(self.device.type, enabled=False):
+        with self.full_precision():
             weights = self.text_classifier.logit_scale.exp() * text.embeds
             return text.classes(mask_embeds.float() @ weights.T)
 
@@ -148,7 +149,7 @@ class SAN(OpenVocabSegmentor):
             [self.classify(mask_embeds[:, i], text[i]) for i in range(len(text))], dim=1
         )  # (T, B, Q, C + 1)
         targets = [self._target(inputs, images.tensor.shape[-2:]) for inputs in batched_inputs]
-        with torch.autocast(self.device.type, enabled=False):
+        with self.full_precision():
             return self.criterion(class_logits, mask_logits, targets)
 
     def _target(self, inputs, padded_size):

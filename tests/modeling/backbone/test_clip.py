@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from san.errors import UserError
-from san.modeling.backbone.clip import QuickGELU, build_clip
+from san.modeling.backbone.clip import QuickGeluMlp, build_clip
 from tests.saved_tensors import saved_bytes
 
 IMAGE = torch.randn(1, 3, 64, 64)
@@ -15,19 +15,24 @@ def clip_tiny():
     return build_clip("clip_tiny").model
 
 
-def activations(model):
-    return {type(b.mlp.gelu).__name__ for b in model.visual.transformer.resblocks} | {
-        type(b.mlp.gelu).__name__ for b in model.transformer.resblocks
-    }
+def mlps(model):
+    blocks = [*model.visual.transformer.resblocks, *model.transformer.resblocks]
+    return {type(block.mlp) for block in blocks}
 
 
-def test_quick_gelu_is_open_clips_for_half_the_memory():
-    x = torch.randn(7, 9, requires_grad=True)
-    ours, theirs = QuickGELU(), open_clip.transformer.QuickGELU()
+def test_mlp_with_quick_gelu_is_open_clips_for_half_the_memory():
+    theirs = open_clip.transformer.ResidualAttentionBlock(
+        8, 2, act_layer=open_clip.transformer.QuickGELU
+    ).mlp.requires_grad_(False)
+    ours = QuickGeluMlp(theirs)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    x = torch.randn(2, 7, 8, requires_grad=True)
     torch.testing.assert_close(ours(x), theirs(x))
-    grads = [torch.autograd.grad(act(x).sin().sum(), x)[0] for act in (ours, theirs)]
+    grads = [torch.autograd.grad(mlp(x).sin().sum(), x)[0] for mlp in (ours, theirs)]
     torch.testing.assert_close(*grads)
-    assert saved_bytes(ours, x) == 4 * x.numel() == saved_bytes(theirs, x) / 2
+    hidden, weights = 4 * 4 * x.numel(), 2 * 4 * 4 * 8 * 8  # bytes
+    assert saved_bytes(ours, x) == weights + hidden
+    assert saved_bytes(theirs, x) == weights + 2 * hidden
 
 
 def test_a_clip_whose_weights_come_later_is_whole():
@@ -45,7 +50,7 @@ def test_openai_weights_get_quick_gelu(name):
     """open_clip itself builds plain GELU for the first two, and only warns."""
     built = build_clip(name, "openai", load_weights=False)
     assert built.activation == "quick_gelu"
-    assert activations(built.model) == {"QuickGELU"}
+    assert mlps(built.model) == {QuickGeluMlp}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_asked_activation_must_fit_the_weights():
         build_clip("ViT-B-16", "openai", "gelu", load_weights=False)
     with pytest.raises(UserError, match="'auto', 'quick_gelu' or 'gelu'"):
         build_clip("clip_tiny", activation="relu")
-    assert activations(build_clip("clip_tiny", activation="gelu").model) == {"GELU"}
+    assert QuickGeluMlp not in mlps(build_clip("clip_tiny", activation="gelu").model)
 
 
 def test_unknown_names_are_refused():

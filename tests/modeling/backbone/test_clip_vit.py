@@ -38,7 +38,7 @@ def test_cls_token_is_encode_image(clip):
     torch.testing.assert_close(ln_post(x[:, 0]) @ proj, model.encode_image(image))
     assert features.grid_size == (4, 4)
     assert set(features.maps) == {0, 3}
-    torch.testing.assert_close(features.maps[3].flatten(2).transpose(1, 2), features.tokens[:, 1:])
+    torch.testing.assert_close(features.maps[3].flatten(1, 2), features.tokens[:, 1:])
 
 
 def test_image_encoder_is_encode_image(clip):
@@ -56,7 +56,7 @@ def test_any_image_size(clip):
     vit = ClipViT(clip[0].visual, 2)
     features = vit(torch.randn(1, 3, 70, 33), layers=(2,))  # left-over pixels fill no patch
     assert features.grid_size == (4, 2)
-    assert features.maps[2].shape == (1, vit.width, 4, 2)
+    assert features.maps[2].shape == (1, 4, 2, vit.width)
 
 
 @torch.no_grad()

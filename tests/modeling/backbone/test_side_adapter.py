@@ -20,7 +20,7 @@ def make(**kwargs):
 
 
 def clip_maps(batch=2):
-    return {0: torch.randn(batch, 8, 2, 3), 6: torch.randn(batch, 8, 2, 3)}
+    return {0: torch.randn(batch, 2, 3, 8), 6: torch.randn(batch, 2, 3, 8)}
 
 
 def test_levels_in_training_and_the_last_alone_in_evaluation():
@@ -28,7 +28,7 @@ def test_levels_in_training_and_the_last_alone_in_evaluation():
     image = torch.randn(2, 3, 48, 96)
     queries, pixels = side_adapter.train()(image, maps)
     assert queries.shape == (2, 2, 5, 24)
-    assert pixels.shape == (2, 2, 24, 3, 6)
+    assert pixels.shape == (2, 2, 3, 6, 24)
     last_queries, last_pixels = side_adapter.eval()(image, maps)
     assert last_queries.shape == (1, 2, 5, 24)
     torch.testing.assert_close(last_queries[0], queries[-1])
@@ -41,7 +41,7 @@ def test_every_fused_map_matters_and_others_are_not_asked_for():
     image = torch.randn(1, 3, 64, 64)
     _, pixels = side_adapter(image, maps)
     for i in maps:
-        _, changed = side_adapter(image, {**maps, i: maps[i] + torch.randn(8, 1, 1)})
+        _, changed = side_adapter(image, {**maps, i: maps[i] + torch.randn(8)})
         assert not torch.allclose(pixels, changed)
     side_adapter(image, {**maps, 3: None})
 
@@ -56,8 +56,8 @@ def test_position_embedding_follows_the_grid_and_not_the_token_count():
     columns = torch.randn(1, 4, 24).expand(4, 4, 24)
     side_adapter.pos_embed.data = columns.reshape(1, 16, 24)
     _, pixels = side_adapter(torch.zeros(1, 3, 32, 128), {})
-    assert pixels.shape == (1, 1, 24, 2, 8)
-    torch.testing.assert_close(pixels[..., 0, :], pixels[..., 1, :])
+    assert pixels.shape == (1, 1, 2, 8, 24)
+    torch.testing.assert_close(pixels[:, :, 0], pixels[:, :, 1])
 
 
 def test_blocks_behind_the_last_supervised_one_are_not_trained():
@@ -68,7 +68,7 @@ def test_blocks_behind_the_last_supervised_one_are_not_trained():
 
 def test_fusion_is_norm_projection_and_bilinear_resize():
     fusion = FeatureFusion(8, 4)
-    patches, clip_map = torch.zeros(1, 6, 4), torch.randn(1, 8, 1, 1)
+    patches, clip_map = torch.zeros(1, 6, 4), torch.randn(1, 1, 1, 8)
     fused = fusion(patches, clip_map, (2, 3))
     assert fused.shape == (1, 6, 4)
     torch.testing.assert_close(fused, fused[:, :1].expand(-1, 6, -1))  # one pixel fills the grid

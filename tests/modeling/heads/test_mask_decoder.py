@@ -16,12 +16,12 @@ def test_masks_and_biases_are_inner_products(rescale):
         num_layers=2,
         rescale_bias=rescale,
     )
-    queries, pixels = torch.randn(2, 4, 6), torch.randn(2, 6, 3, 5)
+    queries, pixels = torch.randn(2, 4, 6), torch.randn(2, 3, 5, 6)
     mask_logits, attn_bias = decoder(queries, pixels)
     q = decoder.query_mlp(queries)
-    masks = torch.einsum("bqc,bchw->bqhw", q, decoder.pixel_mlp(pixels))
-    embeds = decoder.attn_mlp(pixels).unflatten(1, (2, 3, 5))  # (B, l, n, C, h, w)
-    bias = torch.einsum("bqc,blnchw->blnqhw", q, embeds)
+    masks = torch.einsum("bqc,bhwc->bqhw", q, decoder.pixel_mlp(pixels))
+    embeds = decoder.attn_mlp(pixels).unflatten(-1, (2, 3, 5))  # (B, h, w, l, n, C)
+    bias = torch.einsum("bqc,bhwlnc->bhwlnq", q, embeds)
     if rescale:
         bias = decoder.bias_scale(bias[..., None])[..., 0]
     torch.testing.assert_close(mask_logits, masks)

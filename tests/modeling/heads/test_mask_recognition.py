@@ -23,6 +23,11 @@ def draw(levels=1, batch=2, layers=1, heads=HEADS):
     return tokens, torch.randn(levels, batch, layers, heads, Q, *GRID) * 3
 
 
+def recognize(recognition, tokens, bias):
+    """bias (T, B, l, n, Q, h, w)."""
+    return recognition(tokens, GRID, bias.permute(0, 1, 5, 6, 2, 3, 4))
+
+
 def joint(recognition, tokens, bias):
     """Sequence [SLS x Q, CLS, patches] through open_clip's own blocks with an additive mask.
 
@@ -42,7 +47,7 @@ def joint(recognition, tokens, bias):
 @torch.no_grad()
 def test_it_is_the_joint_sequence_under_one_mask():
     recognition, (tokens, bias) = make(), draw()
-    embeds = recognition(tokens, GRID, bias)
+    embeds = recognize(recognition, tokens, bias)
     assert embeds.shape == (1, 2, Q, 64)
     torch.testing.assert_close(embeds[0], joint(recognition, tokens, bias[0, :, 0]))
     torch.testing.assert_close(embeds.norm(dim=-1), torch.ones(1, 2, Q))
@@ -51,23 +56,25 @@ def test_it_is_the_joint_sequence_under_one_mask():
 @torch.no_grad()
 def test_levels_are_independent():
     recognition, (tokens, bias) = make(), draw(levels=3)
-    together = recognition(tokens, GRID, bias)
+    together = recognize(recognition, tokens, bias)
     for i in range(3):
-        torch.testing.assert_close(together[i], recognition(tokens, GRID, bias[i : i + 1])[0])
+        torch.testing.assert_close(together[i], recognize(recognition, tokens, bias[i : i + 1])[0])
 
 
 @torch.no_grad()
 def test_one_bias_for_all_heads_and_one_for_each_block():
     recognition = make()
     tokens, bias = draw(heads=1)
-    repeated = recognition(tokens, GRID, bias.expand(-1, -1, -1, HEADS, -1, -1, -1))
-    torch.testing.assert_close(recognition(tokens, GRID, bias), repeated)
+    repeated = recognize(recognition, tokens, bias.expand(-1, -1, -1, HEADS, -1, -1, -1))
+    torch.testing.assert_close(recognize(recognition, tokens, bias), repeated)
     tokens, bias = draw(layers=2)
     same = bias[:, :, :1].expand(-1, -1, 2, -1, -1, -1, -1)
     torch.testing.assert_close(
-        recognition(tokens, GRID, same), recognition(tokens, GRID, bias[:, :, :1])
+        recognize(recognition, tokens, same), recognize(recognition, tokens, bias[:, :, :1])
     )
-    assert not torch.allclose(recognition(tokens, GRID, bias), recognition(tokens, GRID, same))
+    assert not torch.allclose(
+        recognize(recognition, tokens, bias), recognize(recognition, tokens, same)
+    )
 
 
 @torch.no_grad()
@@ -79,7 +86,9 @@ def test_a_strong_bias_shows_a_token_its_mask_alone():
     changed = tokens.clone()
     outside = (torch.arange(L) % GRID[1] >= 2).nonzero()[:, 0] + 1
     changed[:, outside] = torch.randn(1, len(outside), WIDTH)
-    torch.testing.assert_close(recognition(tokens, GRID, bias), recognition(changed, GRID, bias))
+    torch.testing.assert_close(
+        recognize(recognition, tokens, bias), recognize(recognition, changed, bias)
+    )
 
 
 @torch.no_grad()
@@ -88,9 +97,9 @@ def test_biases_come_to_the_grid_of_clip(pool):
     recognition = make(pool=pool)
     tokens, bias = draw()
     large = bias.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
-    pooled = recognition(tokens, GRID, large)
+    pooled = recognize(recognition, tokens, large)
     if pool in ("max", "avg", "nearest"):
-        torch.testing.assert_close(pooled, recognition(tokens, GRID, bias))
+        torch.testing.assert_close(pooled, recognize(recognition, tokens, bias))
     assert pooled.isfinite().all()
 
 
@@ -99,7 +108,7 @@ def test_learned_tokens_start_apart_and_are_trained(sls_format):
     recognition = make(sls_format=sls_format)
     tokens, bias = draw()
     same = bias[:, :, :, :, :1].expand(-1, -1, -1, -1, Q, -1, -1)
-    embeds = recognition(tokens, GRID, same)
+    embeds = recognize(recognition, tokens, same)
     assert not torch.allclose(embeds[:, :, 0], embeds[:, :, 1])
     embeds.sum().backward()
     assert recognition.sls_embed.grad is not None

@@ -18,13 +18,16 @@ from tests.parity import (
     use_named_draws,
 )
 
-TOLERANCE = 2e-5  # of the tensor's scale, its largest magnitude; measured: up to 8e-6
+# Of the tensor's scale, its largest magnitude; measured: up to 8e-6 and 2.5e-5. A score differs by
+# as much, relatively, as a logit does absolutely: in the official model by 8.5e-5 from float64
+TOLERANCE, SCORE_TOLERANCE = 2e-5, 5e-5
 
 
 def assert_close(golden, key, value):
-    """At most TOLERANCE times the largest magnitude of the golden tensor away from it."""
+    """At most a tolerance times the largest magnitude of the golden tensor away from it."""
     scale = np.abs(golden.arrays[key + "|s"][2:4]).max()
-    golden.check(key, value, atol=TOLERANCE * scale)
+    tolerance = SCORE_TOLERANCE if "/sem_seg/" in key else TOLERANCE
+    golden.check(key, value, atol=tolerance * scale)
 
 
 def check_evaluation(golden, case, model):
@@ -49,8 +52,9 @@ def check_evaluation(golden, case, model):
         scores = [output["sem_seg"] for output in model(inputs)]
         labels = model([{**x, "output": "label_map"} for x in inputs])
     values.update({f"sem_seg/{i}": x for i, x in enumerate(scores)})
-    values.update({f"clip/{i}": x for i, x in seen["clip"].items()})
-    values.update({f"attn_bias/last/{i}": x for i, x in enumerate(seen["bias"].unbind(1))})
+    values.update({f"clip/{i}": x.permute(0, 3, 1, 2) for i, x in seen["clip"].items()})
+    biases = seen["bias"].permute(3, 0, 4, 5, 1, 2)  # (l, B, n, Q, h, w)
+    values.update({f"attn_bias/last/{i}": x for i, x in enumerate(biases)})
     recorded = [key for key in values if f"{case}/{key}" in golden.meta["arrays"]]
     for key in recorded:
         assert_close(golden, f"{case}/{key}", values[key])

@@ -40,13 +40,18 @@ def tiles(maps, row_bands, column_bands):
         row_bands, column_bands (list): of the weights of both axes, see :func:`cut`.
 
     Yields:
-        rows, columns (slices of the output), values (C, rows, columns) float32.
+        rows, columns (slices of the output), values (C, rows, columns) float32: for use before the
+        next ones, which take their place in memory and so in the cache, unless maps want gradients.
     """
     maps = maps.float()
+    place = None if maps.requires_grad else maps.new_empty(0)
     for columns, used_columns, weights in column_bands:
         strip = maps[..., used_columns] @ weights.T  # (C, h, columns)
         for rows, used_rows, weights_of_rows in row_bands:
-            yield rows, columns, weights_of_rows @ strip[:, used_rows]
+            weights_of_rows = weights_of_rows.expand(len(maps), -1, -1)  # (C, rows, used)
+            if place is not None:
+                place.resize_(0)
+            yield rows, columns, torch.bmm(weights_of_rows, strip[:, used_rows], out=place)
 
 
 def cut(weights, side, device):

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import train_net
@@ -116,6 +117,19 @@ def test_eval_only_with_one_scale_equals_plain(trained):
     assert (status, errors) == (0, [])
     assert [report(folder / "eval", name) for name in names] == after_training
     assert [report(folder / "eval", name, "inference_TTA") for name in names] == after_training
+
+
+def test_eval_only_in_bfloat16(trained):
+    """Nearly the results of the training's end, and not just these."""
+    folder, _ = trained
+    options = ("DATASETS.TEST", f"('{SIX[0]}',)", "OUTPUT_DIR", folder / "bfloat16")
+    options += ("MODEL.WEIGHTS", folder / "out" / "model_final.pth", "TEST.DTYPE", "bfloat16")
+    status, _, errors = run(folder, "--eval-only", options=options)
+    assert (status, errors) == (0, [])
+    low, plain = report(folder / "bfloat16", SIX[0]), report(folder / "out", SIX[0])
+    assert low != plain
+    counts = [np.array([c["predicted_pixels"] for c in r["classes"]]) for r in (low, plain)]
+    assert np.abs(counts[0] - counts[1]).sum() < 0.05 * counts[1].sum()
 
 
 def test_torchrun_equals_one_process(trained):

@@ -46,7 +46,7 @@ class QuickGeluMlp(nn.Sequential):
         rows = x.flatten(0, -2)
         weight = self.c_fc.weight.T  # (E, 4 E)
         rows = torch.addmm(self.c_fc.bias, rows, weight, beta=_STEEPNESS, alpha=_STEEPNESS)
-        rows = F.silu(rows)  # (rows, 4 E)
+        rows = F.silu(rows, inplace=not torch.is_grad_enabled())  # (rows, 4 E)
         rows = torch.addmm(self.c_proj.bias, rows, self.c_proj.weight.T, alpha=1 / _STEEPNESS)
         return rows.view(x.shape)
 

@@ -4,8 +4,8 @@
     python tools/train_tiny.py [--output output/shapescenes] [--only NAME ...] [-- KEY VALUE ...]
 
 Each run is one `train_net.py` command, printed before it starts; one that has ended is not
-repeated, a training that was interrupted goes on. The weights of "clip" and "san" are written to
-the package, where the runs after them find CLIP. KEY VALUE pairs go to every training.
+repeated, a training that was interrupted goes on. The weights of "clip_windows" and "san" are
+written to the package, where the runs after them find CLIP. KEY VALUE pairs go to every training.
 """
 
 import argparse
@@ -25,11 +25,24 @@ from san.weights import SHIPPED  # noqa: E402
 
 CLIP = "clip_tiny_shapescenes.yaml"
 SAN = "san_tiny_shapescenes.yaml"
+# CLIP's second training: images up to the size, and down to the positions, of things in scenes
+WINDOWS = [
+    *("MODEL.SAN.CLIP_PRETRAINED_NAME", "{output}/clip/clip.safetensors"),
+    *(
+        "INPUT.CLIP_SIZES_TRAIN",
+        "[64, 80, 96, 112, 128]",
+        "INPUT.CLIP_POSITION_WINDOW",
+        "[0.35, 1]",
+    ),
+    *("SOLVER.IMS_PER_BATCH", "256", "SOLVER.BASE_LR", "0.001", "SOLVER.WARMUP_ITERS", "100"),
+    *("SOLVER.MAX_ITER", "1300", "SEED", "7"),
+]
 # What is compared in the ablations: a seventh of the images
 SHORT = ["SOLVER.IMS_PER_BATCH", "16", "SOLVER.BASE_LR", "0.001", "SOLVER.MAX_ITER", "800"]
 # name: config, arguments
 RUNS = {
     "clip": (CLIP, []),
+    "clip_windows": (CLIP, WINDOWS),
     "san": (SAN, []),
     "san_seed_1": (SAN, ["SEED", "1"]),
     "san_seed_2": (SAN, ["SEED", "2"]),
@@ -43,11 +56,17 @@ RUNS = {
     "maskclip": ("maskclip/maskclip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
     "sclip": ("sclip/sclip_clip_tiny_shapescenes.yaml", ["--eval-only"]),
 }
+# Run: file of its weights, name of those in the package
+SHIPS = {
+    "clip_windows": ("clip.safetensors", "clip_tiny"),
+    "san": ("model_final.pth", "san_tiny"),
+}
 
 
 def train_or_evaluate(name, output, opts):
     """Run, or go on with, ``name``; its minutes go to minutes.json."""
     config, own = RUNS[name]
+    own = [argument.format(output=output) for argument in own]
     folder = output / name
     if (folder / "minutes.json").exists():
         return
@@ -68,12 +87,12 @@ def run(command):
 
 def ship(name, output):
     """Write the weights of a training to the package, in half precision."""
-    source = output / ("clip/clip.safetensors" if name == "clip" else f"{name}/model_final.pth")
-    checkpoint = read_checkpoint(source)
+    file, shipped = SHIPS[name]
+    checkpoint = read_checkpoint(output / name / file)
     weights = {
         key: w.half() if w.is_floating_point() else w for key, w in checkpoint["model"].items()
     }
-    target = SHIPPED / f"{name}_tiny.safetensors"
+    target = SHIPPED / f"{shipped}.safetensors"
     save_weights(target, weights, checkpoint["metadata"])
     print(f"wrote {target}: {target.stat().st_size / 1e6:.1f} MB")
 
@@ -89,7 +108,7 @@ def main():
         run([sys.executable, "datasets/prepare_shapescenes.py"])
     for name in args.only:
         train_or_evaluate(name, args.output.resolve(), args.opts)
-        if name in ("clip", "san"):
+        if name in SHIPS:
             ship(name, args.output)
 
 

@@ -28,12 +28,8 @@ SAN = "san_tiny_shapescenes.yaml"
 # CLIP's second training: images up to the size, and down to the positions, of things in scenes
 WINDOWS = [
     *("MODEL.SAN.CLIP_PRETRAINED_NAME", "{output}/clip/clip.safetensors"),
-    *(
-        "INPUT.CLIP_SIZES_TRAIN",
-        "[64, 80, 96, 112, 128]",
-        "INPUT.CLIP_POSITION_WINDOW",
-        "[0.35, 1]",
-    ),
+    *("INPUT.CLIP_SIZES_TRAIN", "[64, 80, 96, 112, 128]"),
+    *("INPUT.CLIP_POSITION_WINDOW", "[0.35, 1]"),
     *("SOLVER.IMS_PER_BATCH", "256", "SOLVER.BASE_LR", "0.001", "SOLVER.WARMUP_ITERS", "100"),
     *("SOLVER.MAX_ITER", "1300", "SEED", "7"),
 ]

@@ -1,7 +1,6 @@
 """Optimizer and learning-rate schedule of SAN's training (arXiv 2302.12242, Sec. 4.1)."""
 
 import contextlib
-import itertools
 import logging
 from typing import NamedTuple
 
@@ -162,9 +161,11 @@ def clip_full_model(optimizer, max_norm, norm_type=2.0):
     optimizer unscales them itself inside its step (the fused ones, here of CPUs alone). A step
     raises FloatingPointError, and changes no weight, if that norm is NaN or infinite.
     """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    on_cpu = all(p.device.type == "cpu" for p in parameters)
+    assert on_cpu or not getattr(optimizer, "_step_supports_amp_scaling", False), "fused optimizer"
 
     def clip(optimizer, args, kwargs):
-        parameters = itertools.chain.from_iterable(g["params"] for g in optimizer.param_groups)
         norm = nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
         if not norm.isfinite():
             raise FloatingPointError(f"the norm of the gradients is {norm.item()}")

@@ -43,7 +43,7 @@ class Setting:
         source_size: (height, width) of the image file, and so of the result.
         batch_size: images at once.
         num_words: classes of the vocabulary.
-        dtype: one of DTYPES; below float32 under autocast.
+        dtype: one of DTYPES; see `san.modeling.precision`, in training autocast.
         device: "cpu", "cuda", "cuda:1" ...
         compile: "none" (eager), or the mode of torch.compile, for every network stage.
         allocator: one of ALLOCATORS, of the C library.

@@ -8,6 +8,7 @@ from detectron2.projects.deeplab import build_lr_scheduler as build_deeplab_lr_s
 from detectron2.solver.build import GradientClipType, maybe_add_gradient_clipping
 from tabulate import tabulate
 from torch import nn
+from torch.autograd.graph import increment_version
 from torch.optim import SGD, AdamW
 
 from san.errors import UserError
@@ -118,11 +119,20 @@ def build_optimizer(cfg, model):
         fused = all(rule.parameter.device.type == "cpu" for rule in rules)
         betas = tuple(solver.BETAS)
         optimizer = AdamW(groups, solver.BASE_LR, betas=betas, eps=solver.EPS, fused=fused)
+        optimizer.register_step_post_hook(_count_versions)
     elif solver.OPTIMIZER == "SGD":
         optimizer = SGD(groups, solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV)
     else:
         raise UserError(f"SOLVER.OPTIMIZER {solver.OPTIMIZER!r} does not exist: ADAMW or SGD")
     return _add_gradient_clipping(cfg, optimizer)
+
+
+def _count_versions(optimizer, args, kwargs):
+    """Tell PyTorch that a step has changed the weights, as the fused one, unlike others, does not.
+
+    By that count `TextClassifier` knows which of its embeddings are of weights of before.
+    """
+    increment_version([p for group in optimizer.param_groups for p in group["params"]])
 
 
 def _groups(rules):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from san.config import load_config
 from san.errors import UserError
 from san.modeling.backbone.clip import clip_tokenizer
+from san.solver import build_optimizer
 from tests.captions import CONFIG
 
 OPTIONS = ["MODEL.DEVICE", "cpu"]
@@ -91,6 +92,20 @@ def test_text_is_never_stale(model):
         after = model.text_classifier(words).embeds
         model.clip.ln_final.bias.sub_(1.0)
     assert not torch.equal(before, after)
+
+
+def test_text_is_never_stale_after_a_step():
+    """Evaluation in the midst of training classifies with the text tower as it is by then."""
+    cfg = load_config(CONFIG, OPTIONS)
+    model = build_model(cfg)
+    optimizer = build_optimizer(cfg, model)
+    words = ["sky", "sea"]
+    embeds = [model.text_classifier.embed_words(words)]
+    for _ in range(2):
+        losses_and_gradients(model, captioned(6))
+        optimizer.step()
+        embeds.append(model.text_classifier.embed_words(words))
+    assert not torch.equal(embeds[0], embeds[1]) and not torch.equal(embeds[1], embeds[2])
 
 
 def losses_and_gradients(model, batch):

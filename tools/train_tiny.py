@@ -30,8 +30,7 @@ WINDOWS = [
     *("MODEL.SAN.CLIP_PRETRAINED_NAME", "{output}/clip/clip.safetensors"),
     *("INPUT.CLIP_SIZES_TRAIN", "[64, 80, 96, 112, 128]"),
     *("INPUT.CLIP_POSITION_WINDOW", "[0.35, 1]"),
-    *("SOLVER.IMS_PER_BATCH", "256", "SOLVER.BASE_LR", "0.001", "SOLVER.WARMUP_ITERS", "100"),
-    *("SOLVER.MAX_ITER", "1300", "SEED", "7"),
+    *("SOLVER.WARMUP_ITERS", "100", "SOLVER.MAX_ITER", "3000", "SEED", "7"),
 ]
 # What is compared in the ablations: a seventh of the images
 SHORT = ["SOLVER.IMS_PER_BATCH", "16", "SOLVER.BASE_LR", "0.001", "SOLVER.MAX_ITER", "800"]

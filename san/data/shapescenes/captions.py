@@ -11,10 +11,11 @@ from .classes import CLASSES, COLORS, PATTERNS, SHAPES, STUFF
 
 NUM_CAPTIONS = 4
 CANONICAL_SHARE = 0.55  # how often a word is the class name's own, and not a synonym
-# How often captions speak of each of the main things, and of each kind of stuff
-THING_SHARE, STUFF_SHARE = 0.75, 0.5
+STUFF_ALONE = 0.2  # how often captions of things speak of the stuff around them, and not of them
+# How often they speak of each of the main things, and of each kind of stuff, otherwise
+THING_SHARE, STUFF_SHARE = 0.75, 0.25
 # How often a lone thing is named by its shape alone ("a star"), and by its color alone
-SHAPE_ALONE, COLOR_ALONE = 0.55, 0.05
+SHAPE_ALONE, COLOR_ALONE = 0.65, 0.05
 _ONE = (
     "{}", "{}", "a photo of {}", "this is a photo of {}", "there is {} in the scene",
     "one can see {}", "here is {}", "a picture of {}", "an image of {}",
@@ -52,7 +53,7 @@ def choose_mention(rng, scene):
 
     That some speak of the stuff around a thing alone is what keeps CLIP from telling the thing from
     patches of the stuff. That some name the shape alone is how people speak, and what makes CLIP
-    learn shapes: pairs that the color tells apart teach it nothing more.
+    learn shapes: pairs that color or stuff tell apart teach it nothing more.
 
     Args:
         rng (np.random.Generator).
@@ -60,10 +61,13 @@ def choose_mention(rng, scene):
     Returns:
         Mention
     """
-    things, stuff = (), ()
-    while not things and not stuff:
+    kinds = tuple(dict.fromkeys(scene.stuff))
+    if not scene.main_things or (kinds and rng.random() < STUFF_ALONE):
+        return Mention(stuff=kinds)
+    things = ()
+    while not things:
         things = tuple(t for t in scene.main_things if rng.random() < THING_SHARE)
-        stuff = tuple(i for i in dict.fromkeys(scene.stuff) if rng.random() < STUFF_SHARE)
+    stuff = tuple(i for i in kinds if rng.random() < STUFF_SHARE)
     partial = rng.random() if len(things) == 1 else 1.0
     is_patterned = any(thing.pattern != "plain" for thing in things)
     return Mention(

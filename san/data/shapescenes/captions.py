@@ -109,11 +109,11 @@ def _caption(rng, scene, mention):
     if not things:
         is_all = not scene.things and len(stuff) == len(set(scene.stuff))
         return _pick(rng, _STUFF_ONLY if is_all else _STUFF).format(" and ".join(stuff))
-    lies_on_it = len(set(scene.stuff)) == 1
-    if len(things) == 1 and (not stuff or lies_on_it):
+    is_plain = not stuff or len(set(scene.stuff)) == 1  # what is named lies on the stuff
+    if len(things) == 1 and is_plain:
         text = _pick(rng, _ON).format(things[0], stuff[0]) if stuff else things[0]
         return _pick(rng, _ONE).format(text)
-    if len(things) == 2 and (not stuff or lies_on_it):
+    if len(things) == 2 and is_plain:
         text = _pick(rng, _TWO).format(*(things if rng.random() < 0.5 else things[::-1]))
         return _pick(rng, _ON).format(text, stuff[0]) if stuff else text
     parts = [*things, *stuff]

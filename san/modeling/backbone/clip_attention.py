@@ -47,6 +47,8 @@ def attend(attn, q, k, v, bias=None, is_causal=False):
     """
     if bias is not None:
         bias = bias.to(q.dtype)
+        if bias.requires_grad and q.is_cuda:  # else a bias alone has no gradient: pytorch#148476
+            q = q if q.requires_grad else q.detach().requires_grad_()
     x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=is_causal)
     return join_heads(attn, x)
 

@@ -38,6 +38,23 @@ def test_plain(inputs):
     close(ca.plain_attention(inputs), weights(inputs.q, inputs.k))
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_bias_learns_where_all_else_is_frozen(device):
+    """As in the ablation with CLIP's position embedding frozen."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
+    attn = torch.nn.MultiheadAttention(16, 2, batch_first=True).to(device).requires_grad_(False)
+    q, k, v = torch.randn(3, 2, 2, TOKENS, 8, device=device)
+    bias = torch.randn(2, 2, TOKENS, TOKENS, device=device, requires_grad=True)
+    out = ca.attend(attn, q, k, v, bias)
+    x = (q @ k.transpose(-1, -2) / 8**0.5 + bias).softmax(dim=-1) @ v
+    expected = attn.out_proj(x.transpose(1, 2).flatten(2))
+    close(out, expected)
+    direction = torch.randn_like(out)
+    (gradient,) = torch.autograd.grad(out, bias, direction)
+    close(gradient, torch.autograd.grad(expected, bias, direction)[0])
+
+
 def test_identity_is_a_mask_off_the_diagonal(inputs):
     x = inputs._replace(v=torch.randn(2, 2, TOKENS, 8))
     mask = torch.full((TOKENS, TOKENS), float("-inf")).fill_diagonal_(0)

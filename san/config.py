@@ -170,8 +170,8 @@ def _san_keys():
     node.OVERSAMPLE_RATIO = 3.0
     # Share of the points that is kept for uncertainty; the rest is uniform
     node.IMPORTANCE_SAMPLE_RATIO = 0.75
-    # Leave ignored pixels and padding out of the mask losses; the published training counts them as
-    # negatives of every mask
+    # Leave ignored pixels and padding out of the mask losses, and proposals that lie mostly on them
+    # out of the class loss; the published training counts them as negatives of every mask
     node.EXCLUDE_IGNORED = False
     # open_clip's name of the CLIP model, or one of san/model_configs
     node.CLIP_MODEL_NAME = "ViT-B/16"

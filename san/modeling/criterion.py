@@ -41,8 +41,10 @@ class SetCriterion(nn.Module):
         num_points (int): P.
         oversample_ratio (float): points drawn for each one kept for its uncertainty.
         importance_sample_ratio (float): share of P kept for uncertainty; the rest is uniform.
-        exclude_ignored (bool): leave pixels without a class out of the mask losses; else they are
-            negatives of every mask, as in the published training.
+        exclude_ignored (bool): leave pixels without a class out of the mask losses, and unmatched
+            proposals that lie mostly on them out of the class loss, since nobody knows what is
+            there; else these pixels are negatives of every mask, and these proposals no objects, as
+            in the published training.
     """
 
     def __init__(
@@ -84,9 +86,10 @@ class SetCriterion(nn.Module):
         """
         class_logits, mask_logits = class_logits.float(), mask_logits.float()
         targets = self._collect(targets)
-        pairs = self._match(class_logits, mask_logits, targets).to(mask_logits.device)
+        pairs, unknown = self._match(class_logits, mask_logits, targets)
+        pairs = pairs.to(mask_logits.device)
         num_masks = _mean_over_processes(sum(targets.counts), mask_logits).clamp_min(1)
-        levels = {"loss_ce": self._class_losses(class_logits, targets, pairs)}  # (T,) each
+        levels = {"loss_ce": self._class_losses(class_logits, targets, pairs, unknown)}  # (T,) each
         for name, loss in self._mask_losses(mask_logits, targets, pairs).items():
             total = loss.new_zeros(len(mask_logits)).index_add(0, pairs[0], loss)
             levels[name] = total / num_masks
@@ -125,7 +128,10 @@ class SetCriterion(nn.Module):
 
     @torch.no_grad()
     def _match(self, class_logits, mask_logits, targets):
-        """(4, K): level, image, query, and target among those of the image."""
+        """(4, K): level, image, query, and target among those of the image.
+
+        Then (T, B, Q) bool, the proposals that lie mostly on ignored pixels, or None if these count.
+        """
         points = [
             self.uniform(image, level, "match", (self.num_points, 2), generator)
             for level in range(len(mask_logits))
@@ -142,22 +148,28 @@ class SetCriterion(nn.Module):
         target_points[:, targets.images, targets.places] = _sample_levels(
             targets.masks, points[:, targets.images]
         )
-        valid = None
+        valid = unknown = None
         if targets.valid is not None:
             valid = _is_valid(_sample_levels(targets.valid, points))  # (T, B, P)
+            probs = sampled.sigmoid()
+            unknown = 2 * (probs @ valid[..., None])[..., 0] < probs.sum(-1)  # (T, B, Q)
         costs = matching_costs(class_logits, sampled, classes, target_points, self.weights, valid)
-        return assign(costs, targets.counts)
+        return assign(costs, targets.counts), unknown
 
-    def _class_losses(self, class_logits, targets, pairs):
-        """Weighted cross entropy over all queries of all processes: (T, B, Q, C + 1) -> (T,)."""
+    def _class_losses(self, class_logits, targets, pairs, unknown):
+        """Weighted cross entropy over all queries of all processes: (T, B, Q, C + 1) -> (T,).
+
+        Unmatched queries that are ``unknown`` (T, B, Q) are left out.
+        """
         level, image, query, place = pairs
         classes = torch.full(class_logits.shape[:3], self.num_classes, device=pairs.device)
         classes[level, image, query] = targets.classes[targets.starts[image] + place]
-        losses = F.cross_entropy(
-            class_logits.flatten(0, 2), classes.flatten(), self.class_weight, reduction="none"
-        )
-        weight = _mean_over_processes(self.class_weight[classes].sum((1, 2)), class_logits)  # (T,)
-        return losses.unflatten(0, classes.shape).sum((1, 2)) / weight
+        weights = self.class_weight[classes]
+        if unknown is not None:
+            weights = weights.masked_fill(unknown & (classes == self.num_classes), 0)
+        losses = F.cross_entropy(class_logits.flatten(0, 2), classes.flatten(), reduction="none")
+        total = _mean_over_processes(weights.sum((1, 2)), class_logits).clamp_min(1e-6)  # (T,)
+        return (weights * losses.unflatten(0, classes.shape)).sum((1, 2)) / total
 
     def _mask_losses(self, mask_logits, targets, pairs):
         """Sigmoid cross entropy and dice at points: (T, B, Q, h, w) -> two times (K,)."""

@@ -134,6 +134,31 @@ def test_ignored_pixels_are_negatives_unless_excluded(exclude):
     assert (losses["loss_dice"] < 0.05) == exclude
 
 
+@pytest.mark.parametrize("exclude", [False, True])
+def test_proposals_on_ignored_pixels_are_no_objects_unless_excluded(exclude):
+    """The right half has no label; a proposal besides the one that fits the left half."""
+    left, right = half_masks()
+    target = {"classes": torch.tensor([0]), "masks": left[None]}
+    criterion = make_criterion(exclude_ignored=exclude)
+
+    def loss_ce(classes, *masks):
+        masks = logits_of(torch.stack(masks))
+        return criterion(class_logits_of(classes), masks, [target])["loss_ce"]
+
+    assert loss_ce([0, 3], left, right) < 1e-3  # no object
+    assert (loss_ce([0, 2], left, right) < 1e-3) == exclude
+    assert loss_ce([0, 2], left, left) > 0.1  # what it lies on is known
+    assert loss_ce([2], right) > 1  # matched: a target has no other proposal
+
+
+def test_all_unknown_costs_nothing():
+    masks = torch.zeros(0, 32, 32, dtype=torch.bool)
+    target = {"classes": torch.zeros(0, dtype=torch.int64), "masks": masks}
+    criterion = make_criterion(exclude_ignored=True)
+    losses = criterion(class_logits_of([0]), logits_of(half_masks()[:1]), [target])
+    assert {float(loss) for loss in losses.values()} == {0.0}
+
+
 def test_uncertain_points_are_preferred():
     criterion = make_criterion(importance_sample_ratio=0.75)
     logits = torch.linspace(-20, 20, 32).expand(1, 32, 32)  # uncertain in the middle columns

@@ -32,77 +32,32 @@ def _scene(*things, stuff=()):
 
 
 @pytest.mark.parametrize(
-    ("what", "content"),
+    ("mention", "content"),
     [
-        ({}, "blue star + grass"),
-        ({"stuff": ()}, "blue star"),
-        ({"things": ()}, "grass"),
-        ({"pattern": True}, "striped blue star + grass"),
-        ({"color": False, "stuff": ()}, "star"),
-        ({"shape": False, "stuff": ()}, "blue thing"),
+        (Mention(), "blue star + grass"),
+        (Mention(stuff=False), "blue star"),
+        (Mention(pattern=True), "striped blue star + grass"),
+        (Mention(color=False, stuff=False), "star"),
+        (Mention(shape=False, stuff=False), "blue thing"),
     ],
 )
-def test_content_is_what_is_mentioned(what, content):
-    everything = {"things": (_thing("blue star", "striped"),), "stuff": (IDS["grass"],)}
-    assert content_of(Mention(**{**everything, **what})) == content
+def test_content_is_what_is_mentioned(mention, content):
+    assert content_of(_scene(_thing("blue star", "striped"), stuff=["grass"]), mention) == content
 
 
 def test_content_has_one_order_and_names_things_once():
     red, blue = _thing("red ring"), _thing("blue star")
-    wood, sky = IDS["wood"], IDS["sky"]
-    content = content_of(Mention((red, blue), (wood, sky)))
-    assert content == content_of(Mention((blue, red, red), (sky, wood)))
+    mention = Mention()
+    content = content_of(_scene(red, blue, stuff=["wood", "sky"]), mention)
+    assert content == content_of(_scene(blue, red, red, stuff=["sky", "wood"]), mention)
     assert content == "blue star + red ring + sky + wood"
 
 
 def test_what_only_reaches_into_the_image_is_not_spoken_of():
     scene = _scene(_thing("red ring", x=-3), _thing("blue star"), _thing("red ring", x=48))
-    mentions = [choose_mention(np.random.default_rng(i), scene) for i in range(40)]
-    assert {m.things for m in mentions} == {scene.main_things}
-
-
-def test_captions_speak_of_some_of_what_is_there():
-    things, stuff = (_thing("red ring", x=10), _thing("blue star", x=40)), ("wood", "sky")
-    scene = _scene(*things, stuff=(*stuff, "wood"))
-    mentions = [choose_mention(np.random.default_rng(i), scene) for i in range(800)]
-    shares = {thing: np.mean([thing in m.things for m in mentions]) for thing in things}
-    shares |= {name: np.mean([IDS[name] in m.stuff for m in mentions]) for name in stuff}
-    stuff_alone = [m for m in mentions if not m.things]
-    assert 0.15 < len(stuff_alone) / len(mentions) < 0.25
-    assert {m.stuff for m in stuff_alone} == {(IDS["wood"], IDS["sky"])}
-    assert all(0.58 < shares[thing] < 0.7 for thing in things)  # 0.8 of 0.8
-    assert all(0.34 < shares[name] < 0.46 for name in stuff)  # 0.2 and 0.8 of 0.25
-    assert all(len(m.stuff) == len(set(m.stuff)) for m in mentions)
-
-
-def test_captions_say_that_there_is_nothing_else_only_where_it_is_true():
-    grass, both = Mention(stuff=(IDS["grass"],)), Mention(stuff=(IDS["grass"], IDS["sky"]))
-
-    def is_exclusive(scene, mention):
-        captions = _many_captions(scene, mention)
-        return any("only" in c or "nothing but" in c for c in captions)
-
-    assert is_exclusive(_scene(stuff=["grass"]), grass)
-    assert is_exclusive(_scene(stuff=["grass", "sky"]), both)
-    assert not is_exclusive(_scene(stuff=["grass", "sky"]), grass)
-    assert not is_exclusive(_scene(_thing("blue star"), stuff=["grass"]), grass)
-
-
-@pytest.mark.parametrize("names", [["blue star"], ["blue star", "red ring"]])
-def test_things_lie_on_stuff_only_where_there_is_no_other(names):
-    things = tuple(_thing(name) for name in names)
-
-    def lies_on_it(stuff):
-        captions = _many_captions(_scene(*things, stuff=stuff), Mention(things, (IDS["grass"],)))
-        return any(word in c for c in captions for word in (" on ", " over ", "in front", "around"))
-
-    assert lies_on_it(["grass"])
-    assert not lies_on_it(["grass", "sky"])
-
-
-def _many_captions(scene, mention):
-    rng = np.random.default_rng(0)
-    return [caption for _ in range(30) for caption in captions_of(rng, scene, mention)]
+    assert content_of(scene, Mention()) == "blue star"
+    captions = captions_of(np.random.default_rng(0), scene, Mention())
+    assert not any(word in " ".join(captions) for word in SHAPES["ring"])
 
 
 def test_captions_name_every_thing_in_some_word(items):
@@ -138,15 +93,17 @@ def test_most_images_are_about_one_thing(items):
 
 
 def test_size_words_are_true():
-    large = Thing(0, "plain", 24, 24, 22.0, 0, 1.0)
-    captions = _many_captions(_scene(large), Mention((large,)))
+    rng = np.random.default_rng(0)
+    mention = Mention(stuff=False)
+    large = Scene(48, 48, (), "bands", (Thing(0, "plain", 24, 24, 22.0, 0, 1.0),), "photo", (0,))
+    captions = [c for _ in range(30) for c in captions_of(rng, large, mention)]
     assert any("large" in c for c in captions)
     assert not any("small" in c or "medium" in c for c in captions)
 
 
-def test_most_captions_of_a_lone_thing_mention_the_shape_alone_and_few_the_color():
+def test_half_the_captions_of_a_lone_thing_mention_the_shape_alone_and_few_the_color():
     scene = _scene(_thing("red ring"))
     mentions = [choose_mention(np.random.default_rng(i), scene) for i in range(400)]
     assert all(m.color or m.shape for m in mentions)
-    assert 230 < sum(not m.color for m in mentions) < 290
+    assert 190 < sum(not m.color for m in mentions) < 250
     assert 5 < sum(not m.shape for m in mentions) < 40

@@ -93,7 +93,7 @@ def test_no_image_occurs_twice(written):
 
 def test_manifest_lists_every_file_with_its_hash(written):
     manifest = _read(written, "manifest.json")
-    assert manifest["made_with"] == {"version": 6, "seed": SEED, "scale": SCALE}
+    assert manifest["made_with"] == {"version": 5, "seed": SEED, "scale": SCALE}
     assert manifest["libraries"]["numpy"] == np.__version__
     contents = _contents(written)
     others = {"manifest.json", "classes.json", "captions.jsonl", "crops.jsonl"}

@@ -4,7 +4,7 @@
     python tools/train_tiny.py [--output output/shapescenes] [--only NAME ...] [-- KEY VALUE ...]
 
 Each run is one `train_net.py` command, printed before it starts; one that has ended is not
-repeated, a training that was interrupted goes on. The weights of "clip_windows" and "san" are
+repeated, a training that was interrupted goes on. The weights of "clip_windows_2" and "san" are
 written to the package, where the runs after them find CLIP. KEY VALUE pairs go to every training.
 """
 
@@ -25,19 +25,27 @@ from san.weights import SHIPPED  # noqa: E402
 
 CLIP = "clip_tiny_shapescenes.yaml"
 SAN = "san_tiny_shapescenes.yaml"
-# CLIP's second training: images up to the size, and down to the positions, of things in scenes
+# CLIP's second and third training: images up to the size, and down to the positions, of things in
+# scenes
 WINDOWS = [
-    *("MODEL.SAN.CLIP_PRETRAINED_NAME", "{output}/clip/clip.safetensors"),
     *("INPUT.CLIP_SIZES_TRAIN", "[64, 80, 96, 112, 128]"),
     *("INPUT.CLIP_POSITION_WINDOW", "[0.35, 1]"),
-    *("SOLVER.WARMUP_ITERS", "100", "SOLVER.MAX_ITER", "3000", "SEED", "7"),
+    *("SOLVER.WARMUP_ITERS", "100", "SOLVER.MAX_ITER", "3000"),
 ]
+
+
+def start_from(name):
+    """Arguments for a training that starts from the CLIP of another."""
+    return ["MODEL.SAN.CLIP_PRETRAINED_NAME", f"{{output}}/{name}/clip.safetensors"]
+
+
 # What is compared in the ablations: a sixth of the iterations
 SHORT = ["SOLVER.MAX_ITER", "800"]
 # name: config, arguments
 RUNS = {
     "clip": (CLIP, []),
-    "clip_windows": (CLIP, WINDOWS),
+    "clip_windows": (CLIP, [*start_from("clip"), *WINDOWS, "SEED", "7"]),
+    "clip_windows_2": (CLIP, [*start_from("clip_windows"), *WINDOWS, "SEED", "8"]),
     "san": (SAN, []),
     "san_seed_1": (SAN, ["SEED", "1"]),
     "san_seed_2": (SAN, ["SEED", "2"]),
@@ -53,7 +61,7 @@ RUNS = {
 }
 # Run: file of its weights, name of those in the package
 SHIPS = {
-    "clip_windows": ("clip.safetensors", "clip_tiny"),
+    "clip_windows_2": ("clip.safetensors", "clip_tiny"),
     "san": ("model_final.pth", "san_tiny"),
 }
 

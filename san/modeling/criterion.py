@@ -130,7 +130,7 @@ class SetCriterion(nn.Module):
     def _match(self, class_logits, mask_logits, targets):
         """(4, K): level, image, query, and target among those of the image.
 
-        Then (T, B, Q) bool, the proposals that lie mostly on ignored pixels, or None if these count.
+        And (T, B, Q) bool, proposals that lie mostly on ignored pixels; None if these count.
         """
         points = [
             self.uniform(image, level, "match", (self.num_points, 2), generator)

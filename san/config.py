@@ -109,6 +109,10 @@ def _add_clip_training_keys(cfg):
     # Smallest and largest side, as shares of CLIP's grid of positions, of the square in it where a
     # training image of CLIP is put; empty: the whole grid
     cfg.INPUT.CLIP_POSITION_WINDOW = []
+    # Sides of the images, as CLIP_SIZES_TRAIN has them, where four of them make a mosaic: every
+    # other batch, each image being read as SAN reads a mask, in CLIP's blocks after
+    # MODEL.SAN.FEATURE_LAST_LAYER_IDX; empty: no mosaics
+    cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN = []
     # AdamW's decay rates of the moments, and what is added to the root of the second one
     cfg.SOLVER.BETAS = [0.9, 0.999]
     cfg.SOLVER.EPS = 1e-8

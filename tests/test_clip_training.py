@@ -96,13 +96,18 @@ def test_temperature_is_bounded_before_it_is_saved(build, tmp_path):
     assert saved.item() == pytest.approx(math.log(100))
 
 
-def test_two_processes_equal_one(build, tmp_path):
-    """The same global batches, with pairs of equal content across them, give the same losses."""
+@pytest.mark.parametrize("mosaic_sizes", ["[]", "[24, 40]"])
+def test_two_processes_equal_one(build, tmp_path, mosaic_sizes):
+    """The same global batches, with pairs of equal content across them, give the same losses.
+
+    The second of three iterations is of mosaics, where there are any.
+    """
     path = write_captions(tmp_path / "more", 40)  # eight contents twice
     weights = Checkpointer(build().model, str(tmp_path))
     weights.save("initial")
-    opts = ("DATASETS.TRAIN", f"('{path}',)", "SOLVER.IMS_PER_BATCH", 20)
+    opts = ("DATASETS.TRAIN", f"('{path}',)", "SOLVER.IMS_PER_BATCH", 16)
     opts += ("MODEL.WEIGHTS", tmp_path / "initial.pth", "SOLVER.MAX_ITER", 3)
+    opts += ("INPUT.CLIP_MOSAIC_SIZES_TRAIN", mosaic_sizes)
     one = train_recorded(build(*opts))
     cfg = clip_config(path, tmp_path / "two", *opts)
     launch(_train_on_two, 2, dist_url="auto", args=(cfg, tmp_path / "losses.json"))

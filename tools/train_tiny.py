@@ -4,7 +4,7 @@
     python tools/train_tiny.py [--output output/shapescenes] [--only NAME ...] [-- KEY VALUE ...]
 
 Each run is one `train_net.py` command, printed before it starts; one that has ended is not
-repeated, a training that was interrupted goes on. The weights of "clip_windows_2" and "san" are
+repeated, a training that was interrupted goes on. The weights of "clip_mosaics" and "san" are
 written to the package, where the runs after them find CLIP. KEY VALUE pairs go to every training.
 """
 
@@ -25,13 +25,14 @@ from san.weights import SHIPPED  # noqa: E402
 
 CLIP = "clip_tiny_shapescenes.yaml"
 SAN = "san_tiny_shapescenes.yaml"
-# CLIP's second and third training: images up to the size, and down to the positions, of things in
-# scenes
+# CLIP's later trainings: images up to the size, and down to the positions, of things in scenes
 WINDOWS = [
     *("INPUT.CLIP_SIZES_TRAIN", "[64, 80, 96, 112, 128]"),
     *("INPUT.CLIP_POSITION_WINDOW", "[0.35, 1]"),
     *("SOLVER.WARMUP_ITERS", "100", "SOLVER.MAX_ITER", "3000"),
 ]
+# and, in the last, read from a part of what is shown, as SAN reads things
+MOSAICS = ["INPUT.CLIP_MOSAIC_SIZES_TRAIN", "[40, 48, 56, 64, 72, 80]"]
 
 
 def start_from(name):
@@ -46,6 +47,7 @@ RUNS = {
     "clip": (CLIP, []),
     "clip_windows": (CLIP, [*start_from("clip"), *WINDOWS, "SEED", "7"]),
     "clip_windows_2": (CLIP, [*start_from("clip_windows"), *WINDOWS, "SEED", "8"]),
+    "clip_mosaics": (CLIP, [*start_from("clip_windows_2"), *WINDOWS, *MOSAICS, "SEED", "9"]),
     "san": (SAN, []),
     "san_seed_1": (SAN, ["SEED", "1"]),
     "san_seed_2": (SAN, ["SEED", "2"]),
@@ -61,7 +63,7 @@ RUNS = {
 }
 # Run: file of its weights, name of those in the package
 SHIPS = {
-    "clip_windows_2": ("clip.safetensors", "clip_tiny"),
+    "clip_mosaics": ("clip.safetensors", "clip_tiny"),
     "san": ("model_final.pth", "san_tiny"),
 }
 

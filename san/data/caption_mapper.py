@@ -8,6 +8,7 @@ Methods that use CLIP densely show it images of other sizes than its own, for wh
 embedding is resized. A small CLIP bears that only if batches of several sizes have trained it, as
 in FlexiViT (arXiv 2212.08013), which varies the patches. Nor does it know a thing that is small in
 a large image from one close up alone: training moves and scales its positions (arXiv 2106.03143).
+Nor can it read a part of an image: training makes mosaics, whose parts have captions.
 
 S is the image size of CLIP; H, W the size of a training batch.
 """
@@ -18,6 +19,7 @@ import functools
 import numpy as np
 import torch
 from detectron2.config import configurable
+from detectron2.utils import comm
 from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms.functional import resized_crop
@@ -25,6 +27,7 @@ from torchvision.transforms.functional import resized_crop
 from san.errors import UserError
 from san.image_io import read_image
 from san.modeling.backbone.clip import clip_image_size, clip_patch_size, clip_tokenizer
+from san.modeling.mosaic import NUM_TILES
 
 from .dataset_mapper import check_format
 
@@ -38,7 +41,9 @@ class CaptionMapper:
     """
 
     @configurable
-    def __init__(self, *, tokenizer, sizes, crop_area, mirror, batch_size, position_window):
+    def __init__(
+        self, *, tokenizer, sizes, crop_area, mirror, batch_size, position_window, mosaic_sizes
+    ):
         """
         Args:
             tokenizer (callable): list[str] -> (n, context) int64 tensor.
@@ -49,17 +54,24 @@ class CaptionMapper:
             position_window (tuple[float, float] | tuple[()]): smallest and largest side, as shares
                 of CLIP's grid of positions, of the square in it where an image is put; (): the
                 whole grid.
+            mosaic_sizes (sequence[int]): as ``sizes``, of every other batch, which makes mosaics
+                and has no windows; (): there are no mosaics.
         """
         self.tokenizer, self.sizes = tokenizer, tuple(sizes)
         self.crop_area, self.batch_size = crop_area, batch_size
         self.mirror = T.RandomHorizontalFlip(0.5 if mirror else 0.0)
         self.position_window = tuple(position_window)
+        self.mosaic_sizes = tuple(mosaic_sizes)
 
     @classmethod
     def from_config(cls, cfg):
-        """Keys CLIP_SIZES_TRAIN, CLIP_CROP_AREA, CLIP_POSITION_WINDOW, RANDOM_FLIP of INPUT."""
+        """Keys CLIP_SIZES_TRAIN, CLIP_MOSAIC_SIZES_TRAIN, CLIP_CROP_AREA, CLIP_POSITION_WINDOW and
+        RANDOM_FLIP of INPUT."""
         _check_input_keys(cfg.INPUT)
-        _check_sizes(cfg.INPUT.CLIP_SIZES_TRAIN, clip_patch_size(cfg.MODEL.SAN.CLIP_MODEL_NAME))
+        patch = clip_patch_size(cfg.MODEL.SAN.CLIP_MODEL_NAME)
+        _check_sizes("CLIP_SIZES_TRAIN", cfg.INPUT, patch, "for CLIP's own size")
+        _check_sizes("CLIP_MOSAIC_SIZES_TRAIN", cfg.INPUT, patch, "for no mosaics")
+        _check_batch_size(cfg)
         return {
             "tokenizer": clip_tokenizer(cfg.MODEL.SAN.CLIP_MODEL_NAME),
             "sizes": list(cfg.INPUT.CLIP_SIZES_TRAIN)
@@ -67,7 +79,8 @@ class CaptionMapper:
             "crop_area": tuple(cfg.INPUT.CLIP_CROP_AREA),
             "mirror": cfg.INPUT.RANDOM_FLIP == "horizontal",
             "batch_size": cfg.SOLVER.IMS_PER_BATCH,
-            "position_window": tuple(cfg.INPUT.CLIP_POSITION_WINDOW),
+            "position_window": cfg.INPUT.CLIP_POSITION_WINDOW,
+            "mosaic_sizes": cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN,
         }
 
     def __call__(self, record):
@@ -77,15 +90,18 @@ class CaptionMapper:
                 "position" in the training stream.
         Returns:
             dict: "image" (3, H, W) uint8 tensor, RGB, of the size of its batch; "tokens"
-                (context,) int64, of the caption; "content"; "file_name"; where it is drawn,
-                "position_window" (3,), top, left and side, see `window_pos_embed`.
+                (context,) int64, of the caption; "content"; "file_name"; "mosaic", True, where the
+                batch makes mosaics, else, where it is drawn, "position_window" (3,), top, left and
+                side, see `window_pos_embed`.
         Raises:
             UserError: the image cannot be read, or has no caption.
         """
         if not record["captions"]:
             raise UserError(f"{record['file_name']}: this image has no caption; leave it out")
         image = Image.fromarray(read_image(record["file_name"]))
-        size = _image_size_of(record["position"] // self.batch_size, self.sizes)
+        iteration = record["position"] // self.batch_size
+        in_mosaic = bool(self.mosaic_sizes) and iteration % 2 == 1
+        size = _image_size_of(iteration, self.mosaic_sizes if in_mosaic else self.sizes)
         image = self.mirror(self._crop(image, *size))
         choice = int(torch.randint(len(record["captions"]), ()))
         inputs = {
@@ -94,7 +110,9 @@ class CaptionMapper:
             "tokens": self.tokenizer([record["captions"][choice]])[0],
             "content": record["content"],
         }
-        if self.position_window:
+        if in_mosaic:
+            inputs["mosaic"] = True
+        elif self.position_window:
             inputs["position_window"] = self._draw_window()
         return inputs
 
@@ -180,9 +198,19 @@ def _is_range_of_shares(limits):
     return len(limits) == 2 and 0 < limits[0] <= limits[1] <= 1
 
 
-def _check_sizes(sizes, patch):
+def _check_sizes(key, config, patch, when_empty):
+    sizes = list(config[key])
     if any(not isinstance(side, int) or side < patch or side % patch for side in sizes):
         raise UserError(
-            f"INPUT.CLIP_SIZES_TRAIN is {list(sizes)}; it is a list of sides in pixels, multiples "
-            f"of CLIP's patch of {patch}, or empty for CLIP's own size"
+            f"INPUT.{key} is {sizes}; it is a list of sides in pixels, multiples of CLIP's patch "
+            f"of {patch}, or empty {when_empty}"
+        )
+
+
+def _check_batch_size(cfg):
+    batch_size, unit = cfg.SOLVER.IMS_PER_BATCH, NUM_TILES * comm.get_world_size()
+    if cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN and batch_size % unit:
+        raise UserError(
+            f"SOLVER.IMS_PER_BATCH is {batch_size}; with INPUT.CLIP_MOSAIC_SIZES_TRAIN it must be "
+            f"a multiple of {unit}: {NUM_TILES} images in a mosaic, on each process"
         )

@@ -90,6 +90,23 @@ def test_position_windows_lie_in_the_grid(cfg, record):
     assert "position_window" not in CaptionMapper(cfg)(record)
 
 
+def test_every_other_batch_makes_mosaics(cfg, record):
+    """Of sizes of their own, and without windows."""
+    cfg.INPUT.CLIP_SIZES_TRAIN, cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN = [64], [32, 48]
+    cfg.INPUT.CLIP_POSITION_WINDOW = [0.5, 1.0]
+    mapper, size = CaptionMapper(cfg), cfg.SOLVER.IMS_PER_BATCH
+    items = [mapper({**record, "position": position}) for position in range(40 * size)]
+    batches = [items[i : i + size] for i in range(0, len(items), size)]
+    shapes = [{tuple(x["image"].shape[1:]) for x in batch} for batch in batches]
+    assert all(shape == {(64, 64)} for shape in shapes[::2])
+    assert all(len(shape) == 1 for shape in shapes[1::2])
+    assert set.union(*shapes[1::2]) == {(32, 32), (32, 48), (48, 32), (48, 48)}
+    for batch in batches[::2]:
+        assert all("position_window" in x and "mosaic" not in x for x in batch)
+    for batch in batches[1::2]:
+        assert all("position_window" not in x and x["mosaic"] for x in batch)
+
+
 def test_mirror_images(cfg, record):
     cfg.INPUT.RANDOM_FLIP = "horizontal"
     mapper = CaptionMapper(cfg)
@@ -167,7 +184,8 @@ def test_image_without_captions_is_named(cfg, record):
 @pytest.mark.parametrize(("key", "value", "message"), [
     ("CLIP_CROP_AREA", [0.0, 1.0], r"INPUT\.CLIP_CROP_AREA is \[0\.0, 1\.0\].*\[0\.9, 1\.0\]"),
     ("CLIP_SIZES_TRAIN", [64, 50], r"CLIP_SIZES_TRAIN is \[64, 50\].*CLIP's patch of"),
-    ("CLIP_SIZES_TRAIN", [0], r"CLIP_SIZES_TRAIN is \[0\]"),
+    ("CLIP_SIZES_TRAIN", [0], r"CLIP_SIZES_TRAIN is \[0\].*or empty for CLIP's own size"),
+    ("CLIP_MOSAIC_SIZES_TRAIN", [60], r"MOSAIC_SIZES_TRAIN is \[60\].*or empty for no mosaics"),
     ("CLIP_CROP_AREA", [0.9], r"INPUT\.CLIP_CROP_AREA is \[0\.9\]"),
     ("CLIP_POSITION_WINDOW", [0.5, 1.5], r"CLIP_POSITION_WINDOW is \[0\.5, 1\.5\].*\[0\.35, "),
     ("RANDOM_FLIP", "vertical", r"INPUT\.RANDOM_FLIP is 'vertical'.*'horizontal' or 'none'"),
@@ -176,4 +194,10 @@ def test_image_without_captions_is_named(cfg, record):
 def test_bad_keys_are_named(cfg, key, value, message):
     cfg.INPUT[key] = value
     with pytest.raises(UserError, match=message):
+        CaptionMapper(cfg)
+
+
+def test_batch_that_makes_no_mosaics_is_named(cfg):
+    cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN, cfg.SOLVER.IMS_PER_BATCH = [40], 6
+    with pytest.raises(UserError, match=r"IMS_PER_BATCH is 6; .*MOSAIC.* a multiple of 4: 4 images"):
         CaptionMapper(cfg)

@@ -22,9 +22,11 @@ from ..backbone.clip import build_clip
 from ..backbone.clip_vit import ImageEncoder
 from ..contrastive_loss import ContrastiveLoss
 from ..layers import call
+from ..mosaic import NUM_TILES, TileEncoder, tile, untile
 from ..text.classifier import TextClassifier
 from ..text.templates import get_templates
 from .open_vocab import OpenVocabSegmentor
+from .san_config import num_shallow
 
 OUTPUTS = ("class_logits", "embeddings")
 MAX_LOGIT_SCALE = math.log(100)
@@ -42,6 +44,7 @@ class CLIP(nn.Module):
         pixel_mean, pixel_std (sequence[float]): RGB, of pixel values 0..255.
         chunk_size (int): pairs whose activations are held at once in training; 0: the whole batch.
             Smaller chunks give the same gradients for less memory and a second forward pass.
+        num_shallow (int): blocks in which [CLS] sees a whole mosaic; None: there are no mosaics.
     """
 
     @configurable
@@ -55,12 +58,15 @@ class CLIP(nn.Module):
         pixel_mean,
         pixel_std,
         chunk_size=0,
+        num_shallow=None,
     ):
         super().__init__()
         self.clip = clip.requires_grad_(True)  # the classifier has frozen the text tower
         # Views of the towers, not parts beside them: their weights appear once in a state dict
         object.__setattr__(self, "text_classifier", text_classifier)
         object.__setattr__(self, "image_encoder", ImageEncoder(clip.visual))
+        if num_shallow is not None:
+            object.__setattr__(self, "tile_encoder", TileEncoder(clip.visual, num_shallow))
         self.criterion = criterion
         self.clip_activation = clip_activation
         self.chunk_size = chunk_size
@@ -95,6 +101,9 @@ class CLIP(nn.Module):
             "pixel_mean": [255.0 * x for x in built.pixel_mean],
             "pixel_std": [255.0 * x for x in built.pixel_std],
             "chunk_size": cfg.MODEL.CLIP.CHUNK_SIZE,
+            "num_shallow": num_shallow(node, built.model.visual)
+            if cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN
+            else None,
         }
 
     @property
@@ -110,7 +119,7 @@ class CLIP(nn.Module):
                 "image" (3, S, S) uint8 or float 0..255, RGB; in training any one size of a batch;
                 in training "tokens" (context,) int64, of its caption, "content" (str or int):
                 images of equal content are described by each other's captions too, and, in all or
-                none, "position_window" (3,), see `window_pos_embed`;
+                none, "position_window" (3,), see `window_pos_embed`, or "mosaic", of any value;
                 else "output": "class_logits" (default), with "vocabulary" or "meta" and its
                 "dataset_name", or "embeddings", with "captions" (list[str], may be missing).
 
@@ -119,7 +128,10 @@ class CLIP(nn.Module):
             unit norm; all float32. In training dict[str, Tensor] with "loss_contrastive".
         """
         images = self.preprocess_image(batched_inputs)  # (B, 3, H, W)
-        image_embeds = self.embed_images(images, _position_windows(batched_inputs))  # (B, D)
+        if self.training and "mosaic" in batched_inputs[0]:
+            image_embeds = self.embed_tiles(images)  # (B, D)
+        else:
+            image_embeds = self.embed_images(images, _position_windows(batched_inputs))  # (B, D)
         if self.training:
             tokens = torch.stack([x["tokens"] for x in batched_inputs])  # (B, context)
             text_embeds = self.embed_tokens(tokens.to(self.device))  # (B, D)
@@ -153,6 +165,10 @@ class CLIP(nn.Module):
         windows = None if windows is None else windows.to(self.device)
         return self._embed(self.image_encoder, images, windows)
 
+    def embed_tiles(self, images):
+        """Normalized images (B, 3, H, W), which make mosaics -> (B, D) float32, unit norm."""
+        return untile(self._embed(self.tile_encoder, tile(images), pairs=NUM_TILES))
+
     def embed_captions(self, captions):
         """Captions, each cut at the context length -> (B, D) float32, unit norm."""
         return self.embed_tokens(self.text_classifier.tokenizer(captions).to(self.device))
@@ -161,11 +177,16 @@ class CLIP(nn.Module):
         """Tokens (B, context) -> (B, D) float32, unit norm."""
         return self._embed(self.text_classifier.text_encoder, tokens)
 
-    def _embed(self, encode, *inputs):
-        """``F.normalize(encode(*inputs))``, chunk by chunk where the config asks for it."""
+    def _embed(self, encode, *inputs, pairs=1):
+        """``F.normalize(encode(*inputs))``, chunk by chunk where the config asks for it.
+
+        Args:
+            pairs (int): in one row of the inputs.
+        """
         inputs = [x for x in inputs if x is not None]
         if self.training and self.chunk_size:
-            parts = zip(*(x.split(self.chunk_size) for x in inputs), strict=True)
+            rows = max(1, self.chunk_size // pairs)
+            parts = zip(*(x.split(rows) for x in inputs), strict=True)
             embeds = torch.cat([call(encode, *part, recompute=True) for part in parts])
         else:
             embeds = encode(*inputs)

@@ -30,7 +30,7 @@ def san_from_config(cfg):
         node.CLIP_ACTIVATION,
         load_weights=not cfg.MODEL.WEIGHTS,
     )
-    clip = ClipViT(built.model.visual, _num_shallow(node, built.model.visual))
+    clip = ClipViT(built.model.visual, num_shallow(node, built.model.visual))
     freeze(clip, node.CLIP_FROZEN_EXCLUDE)
     recognition = _build_recognition(cfg, built.model.visual)
     side_adapter, mask_decoder = _build_side_adapter(cfg, clip.width)
@@ -74,7 +74,12 @@ def _one_of(key, value, choices):
         raise UserError(f"{key} is {value!r}; it can be {' or '.join(map(repr, choices))}")
 
 
-def _num_shallow(node, visual):
+def num_shallow(node, visual):
+    """MODEL.SAN.FEATURE_LAST_LAYER_IDX, how many blocks of CLIP are shallow.
+
+    Raises:
+        UserError: this CLIP has too few.
+    """
     num_blocks = len(visual.transformer.resblocks)
     if not 1 <= node.FEATURE_LAST_LAYER_IDX < num_blocks:
         raise UserError(

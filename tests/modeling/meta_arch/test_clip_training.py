@@ -11,10 +11,12 @@ from torch.nn import functional as F
 from san.config import load_config
 from san.errors import UserError
 from san.modeling.backbone.clip import clip_tokenizer
+from san.modeling.mosaic import tile
 from san.solver import build_optimizer
 from tests.captions import CONFIG
 
 OPTIONS = ["MODEL.DEVICE", "cpu"]
+MOSAICS = ["INPUT.CLIP_MOSAIC_SIZES_TRAIN", "[64]"]
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,53 @@ def test_chunks_give_the_same_gradients(model, chunk_size, monkeypatch):
     torch.testing.assert_close(chunked_losses, losses)
     for name, gradient in gradients.items():
         torch.testing.assert_close(chunked[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+@pytest.fixture(scope="module")
+def mosaic_model():
+    torch.manual_seed(0)
+    return build_model(load_config(CONFIG, [*OPTIONS, *MOSAICS])).eval()
+
+
+def in_mosaics(count):
+    return [{**x, "mosaic": True} for x in captioned(count)]
+
+
+def test_loss_is_of_the_tiles(mosaic_model):
+    """Each caption is compared with the tile of its image."""
+    model, batch = mosaic_model, in_mosaics(8)
+    losses, gradients = losses_and_gradients(model, batch)
+    with torch.no_grad():
+        images = model.preprocess_image(batch)
+        for m in range(2):  # image i is in mosaic i % 2
+            alone = model.tile_encoder(tile(images[m::2]))[0]  # (T, D)
+            torch.testing.assert_close(model.embed_tiles(images)[m::2], alone)
+        texts = model.embed_tokens(torch.stack([x["tokens"] for x in batch]))
+        contents = [x["content"] for x in batch]
+        scale = torch.tensor(1 / 0.07)
+        expected = model.criterion(model.embed_tiles(images), texts, scale, contents)
+    torch.testing.assert_close(losses["loss_contrastive"].detach(), expected)
+    assert all(gradient.abs().sum() > 0 for gradient in gradients.values())
+
+
+def test_mosaics_add_no_weights(model, mosaic_model):
+    assert mosaic_model.state_dict().keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("chunk_size", [1, 8])
+def test_chunks_of_mosaics_give_the_same_gradients(mosaic_model, chunk_size, monkeypatch):
+    losses, gradients = losses_and_gradients(mosaic_model, in_mosaics(12))
+    monkeypatch.setattr(mosaic_model, "chunk_size", chunk_size)
+    chunked_losses, chunked = losses_and_gradients(mosaic_model, in_mosaics(12))
+    torch.testing.assert_close(chunked_losses, losses)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(chunked[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_mosaics_need_deep_blocks():
+    options = [*OPTIONS, *MOSAICS, "MODEL.SAN.FEATURE_LAST_LAYER_IDX", "4"]
+    with pytest.raises(UserError, match=r"LAST_LAYER_IDX is 4; .* has 4 blocks, so it can be 1 to"):
+        build_model(load_config(CONFIG, options))
 
 
 @pytest.mark.parametrize(("value", "expected"), [(9.0, math.log(100)), (-1.0, 0.0), (2.0, 2.0)])

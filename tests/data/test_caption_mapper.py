@@ -199,5 +199,7 @@ def test_bad_keys_are_named(cfg, key, value, message):
 
 def test_batch_that_makes_no_mosaics_is_named(cfg):
     cfg.INPUT.CLIP_MOSAIC_SIZES_TRAIN, cfg.SOLVER.IMS_PER_BATCH = [40], 6
-    with pytest.raises(UserError, match=r"IMS_PER_BATCH is 6; .*MOSAIC.* a multiple of 4: 4 images"):
+    with pytest.raises(
+        UserError, match=r"IMS_PER_BATCH is 6; .*MOSAIC.* a multiple of 4: 4 images"
+    ):
         CaptionMapper(cfg)

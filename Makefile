@@ -43,7 +43,7 @@ demo: $(STAMP) ## Segment scenes by seen, unseen and renamed classes into output
 	@$(BIN)/python demo/demo.py --input demo/images --truth demo/truth \
 	  --vocabulary demo/renamed.yaml --output output/demo/renamed --overwrite
 
-train-tiny: $(STAMP) ## Train the small models that ship, and all of docs/results.md (many hours)
+train-tiny: $(STAMP) ## Train the small models that ship, and all of docs/results.md (six hours on two cores)
 	@$(BIN)/python tools/train_tiny.py
 	@$(BIN)/python tools/results_table.py
 

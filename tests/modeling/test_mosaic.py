@@ -40,8 +40,7 @@ def visual():
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(64, 64), (48, 80)])
 def test_a_tile_is_read_from_its_own_patches(visual, size):
-    """Where no block has carried what other tiles show: with one shallow block and one deep, both
-    the first, the [CLS] token that [SLS] tokens start from is the same before it."""
+    """Through one deep block and no shallow one: no patch has seen other tiles before it."""
     encoder = TileEncoder(visual, 1)
     encoder.shallow.blocks = encoder.shallow.blocks[:0]
     encoder.recognition.blocks = encoder.recognition.blocks[:1]

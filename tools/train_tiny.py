@@ -31,7 +31,7 @@ WINDOWS = [
     *("INPUT.CLIP_POSITION_WINDOW", "[0.35, 1]"),
     *("SOLVER.WARMUP_ITERS", "100", "SOLVER.MAX_ITER", "3000"),
 ]
-# and, in the last, read from a part of what is shown, as SAN reads things
+# The last one besides: images read from a part of what is shown, as SAN reads things
 MOSAICS = ["INPUT.CLIP_MOSAIC_SIZES_TRAIN", "[40, 48, 56, 64, 72, 80]"]
 
 

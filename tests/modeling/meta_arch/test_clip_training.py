@@ -159,14 +159,18 @@ def test_images_lie_in_their_windows(model):
     assert losses["loss_contrastive"] != without["loss_contrastive"]
 
 
-@pytest.mark.parametrize("chunk_size", [1, 4])
-def test_chunks_give_the_same_gradients(model, chunk_size, monkeypatch):
-    losses, gradients = losses_and_gradients(model, windowed(6))
+def check_chunks(model, batch, chunk_size, monkeypatch):
+    losses, gradients = losses_and_gradients(model, batch)
     monkeypatch.setattr(model, "chunk_size", chunk_size)
-    chunked_losses, chunked = losses_and_gradients(model, windowed(6))
+    chunked_losses, chunked = losses_and_gradients(model, batch)
     torch.testing.assert_close(chunked_losses, losses)
     for name, gradient in gradients.items():
         torch.testing.assert_close(chunked[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_chunks_give_the_same_gradients(model, chunk_size, monkeypatch):
+    check_chunks(model, windowed(6), chunk_size, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -202,12 +206,7 @@ def test_mosaics_add_no_weights(model, mosaic_model):
 
 @pytest.mark.parametrize("chunk_size", [1, 8])
 def test_chunks_of_mosaics_give_the_same_gradients(mosaic_model, chunk_size, monkeypatch):
-    losses, gradients = losses_and_gradients(mosaic_model, in_mosaics(12))
-    monkeypatch.setattr(mosaic_model, "chunk_size", chunk_size)
-    chunked_losses, chunked = losses_and_gradients(mosaic_model, in_mosaics(12))
-    torch.testing.assert_close(chunked_losses, losses)
-    for name, gradient in gradients.items():
-        torch.testing.assert_close(chunked[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+    check_chunks(mosaic_model, in_mosaics(12), chunk_size, monkeypatch)
 
 
 def test_mosaics_need_deep_blocks():

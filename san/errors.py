@@ -1,7 +1,11 @@
-"""The one exception for a user's mistake, and how a command line shows it, and Ctrl-C."""
+"""The one exception for a user's mistake; how a command line shows it, Ctrl-C and a closed pipe."""
 
 import functools
+import os
+import select
 import sys
+
+_STDOUT = 1  # its file descriptor
 
 
 class UserError(ValueError):
@@ -11,18 +15,37 @@ class UserError(ValueError):
 def exit_on_user_error(main):
     """Wrap a command's ``main``: a UserError becomes one line on stderr and exit status 2.
 
-    Ctrl-C is no error: one word, and the status 130 of a shell.
+    Ctrl-C is no error: one word, and the status 130 of a shell. Nor is a reader of the output that
+    has enough, as ``| head`` has: nothing more is said, and the status is 141.
     """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
         try:
-            return main(*args, **kwargs)
+            status = main(*args, **kwargs)
+            sys.stdout.flush()
+            return status
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("\ninterrupted", file=sys.stderr)
             return 130
+        except BrokenPipeError:
+            if not _reader_left():
+                raise
+            return 141
 
     return wrapped
+
+
+def _reader_left():
+    """Is standard output a pipe that nobody reads any more? Then what is left for it is dropped."""
+    if not hasattr(select, "poll"):  # Windows, where that is another error
+        return False
+    poll = select.poll()
+    poll.register(_STDOUT, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+    return True

@@ -38,9 +38,12 @@ def commands():
 def clone(tmp_path_factory):
     """A working copy to run in, with a photo and an official checkpoint."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("configs", "datasets", "demo", "tests", "tools", "train_net.py"):
+    for name in ("configs", "demo", "tests", "tools", "train_net.py"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
+    (folder / "datasets").mkdir()
+    for script in (ROOT / "datasets").glob("*.py"):  # and not the data that may lie beside them
+        shutil.copy(script, folder / "datasets")
     shutil.copy(folder / "demo" / "images" / "seen" / "seen_1.jpg", folder / "photo.jpg")
     write_coco_stuff(folder / "datasets", prepared=False)
     return folder

@@ -45,7 +45,8 @@ def _reader_left():
         return False
     poll = select.poll()
     poll.register(_STDOUT, 0)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+    left = select.POLLERR | select.POLLHUP  # Linux and macOS say it differently
+    if not any(event & left for _, event in poll.poll(0)):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
     return True
